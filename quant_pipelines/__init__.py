@@ -1,0 +1,1 @@
+"""quant_pipelines: market prices in, governed trading models out."""
