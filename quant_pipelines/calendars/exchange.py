@@ -9,8 +9,8 @@ from typing import Any
 from quant_pipelines.calendars.calendar import NotASession, Session, session_key
 from quant_pipelines.errors import OperatorActionRequired
 
-# Older sessions than these exist, but holidays before 1990 are not reliable for the Chinese exchanges.
-_FIRST_YEAR = "1990-12-19"
+# The first session of XSHG; holidays before it are not reliable for every exchange.
+_FIRST_DAY = datetime(1990, 12, 19)
 
 
 class CalendarEnds(OperatorActionRequired):
@@ -93,7 +93,9 @@ class ExchangeCalendar:
         with warnings.catch_warnings():
             # exchange_calendars 4.13 still reads Series.values of zoned times; its results are right.
             warnings.simplefilter("ignore")
-            return exchange_calendars.get_calendar(self._name, start=_FIRST_YEAR)
+            earliest = exchange_calendars.get_calendar(self._name).bound_min()
+            start = _FIRST_DAY if earliest is None else max(earliest.to_pydatetime(), _FIRST_DAY)
+            return exchange_calendars.get_calendar(self._name, start=start)
 
     @cached_property
     def _labels(self) -> list[Session]:

@@ -2,21 +2,25 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from quant_pipelines.calendars import Calendar, Session, calendar_named
 from quant_pipelines.calendars.calendar import midnight
 
 
-class Entry(BaseModel):
+class Entry(BaseModel, frozen=True):
     """Frozen, and closed to unknown fields: a typo is an error, not a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
+    def __hash__(self) -> int:
+        # Field by field would fail: `columns` is a dictionary.
+        return hash(self.model_dump_json())
 
-class SyntheticSource(Entry):
+
+class SyntheticSource(Entry, frozen=True):
     """A seeded market made by arithmetic; see sources/synthetic."""
 
     kind: Literal["synthetic"]
@@ -25,15 +29,15 @@ class SyntheticSource(Entry):
     sectors: PositiveInt = 6
 
 
-class Units(Entry):
-    """What one unit of the file means: prices and amounts are divided or multiplied to reach plain currency and shares."""
+class Units(Entry, frozen=True):
+    """What one unit of the file means: values of the file times these are plain currency and shares."""
 
     price: PositiveFloat = 1.0
     volume: PositiveFloat = 1.0
     amount: PositiveFloat = 1.0
 
 
-class Adjustment(Entry):
+class Adjustment(Entry, frozen=True):
     """How the files deal with splits and dividends.
 
     `raw`: as traded, no factors known. `adjusted_close_column`: raw bars beside an adjusted close.
@@ -46,8 +50,17 @@ class Adjustment(Entry):
     path: Path | None = None
 
 
-class FilesSource(Entry):
-    """Files on disk: CSV, CSV.gz, zip, Parquet; one per symbol or one for many; see sources/files."""
+class FilesSource(Entry, frozen=True):
+    """Files on disk: CSV, CSV.gz, zip, Parquet; one per symbol or one for many; see sources/files.
+
+    `path` is a file or a folder; `pattern` chooses among a folder's files (`**/*.csv` for those below it).
+    `symbol` is a regular expression with one group that takes the symbol from the file's name, or a column's name;
+    without it a known symbol column counts, else the file's name without its endings.
+    `columns` maps fields (date, symbol, open, high, low, close, volume, amount, previous_close) to the file's column
+    names where these are not recognised; positions counted from '1' declare a file without a header.
+    `date_format` is for strptime, or epoch_s, epoch_ms, epoch_us; `encoding` is Python's name. Both are found out
+    where that can be done for certain.
+    """
 
     kind: Literal["files"]
     path: Path
@@ -63,14 +76,14 @@ class FilesSource(Entry):
 Source = Annotated[SyntheticSource | FilesSource, Field(discriminator="kind")]
 
 
-class Universe(Entry):
+class Universe(Entry, frozen=True):
     """Which symbols, and when: everything the source knows, a list, or a dated file."""
 
     symbols: tuple[str, ...] | None = None
     file: Path | None = None
 
 
-class Quality(Entry):
+class Quality(Entry, frozen=True):
     """Thresholds of the checks. Fractions, not percent (X-13)."""
 
     on_hard_finding: Literal["block", "quarantine"] = "block"
@@ -80,7 +93,7 @@ class Quality(Entry):
     stale_after_sessions: PositiveInt = 2
 
 
-class Market(Entry):
+class Market(Entry, frozen=True):
     """One entry of markets.yaml."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -97,8 +110,11 @@ class Market(Entry):
     quality: Quality = Quality()
     owner: str = "team:quant"
 
-    def model_post_init(self, context: Any) -> None:
-        self.sessions_calendar  # an unknown calendar is found when the file is read, not when it is used
+    @model_validator(mode="after")
+    def _knows_its_calendar(self) -> "Market":
+        """An unknown calendar is found when the file is read, not when it is used."""
+        calendar_named(self.calendar, self.bar)
+        return self
 
     @property
     def sessions_calendar(self) -> Calendar:

@@ -1,0 +1,23 @@
+"""Prices that can be trusted: collected, judged, completed, published, restated in the open."""
+
+from quant_pipelines.prices.adjust import adjusted
+from quant_pipelines.prices.build import REFERENCE_SESSIONS, HardFindings, Published, Publisher
+from quant_pipelines.prices.collect import Collected, Collector, NoSourceAnswered
+from quant_pipelines.prices.curve import market_curve
+from quant_pipelines.prices.windows import SessionNotClosed, all_sessions, label_window, sessions_to_refresh
+
+__all__ = [
+    "REFERENCE_SESSIONS",
+    "Collected",
+    "Collector",
+    "HardFindings",
+    "NoSourceAnswered",
+    "Published",
+    "Publisher",
+    "SessionNotClosed",
+    "adjusted",
+    "all_sessions",
+    "label_window",
+    "market_curve",
+    "sessions_to_refresh",
+]

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from quant_pipelines.calendars import Session
 from quant_pipelines.arrays import SESSION_TYPE
+from quant_pipelines.calendars import Session
 
 # What a source hands over. One row per (session, symbol) as the vendor has it: a vendor that delivers
 # a key twice has delivered two rows, and the quality rules, not the source, decide what that means.
@@ -63,9 +63,9 @@ class BarSource(Protocol):
 
     - `bars` returns exactly the schema BARS, sorted by (session, symbol), only labels and symbols asked for.
     - Prices are in units of the market's currency, volume in shares (coins), amount in currency.
-      Prices are raw (as traded). `factor` is the cumulative adjustment factor, dated: adjusted(t) as of T
-      is price(t) * factor(t) / factor(T). It starts at 1 and no future event changes a past value.
-      Null where the source knows none.
+      Prices are raw (as traded), unless `prices_are_raw` says otherwise.
+    - `factor` is the cumulative adjustment factor, dated: adjusted(t) as of T is price(t) * factor(t) / factor(T).
+      It starts at 1 and no future event changes a past value. Null where the source knows none.
     - `previous_close` is the exchange's reference price for the session, null where the source has none.
     - A missing bar is a missing row: nothing is filled. A missing value is null, never NaN or infinity.
     - The same request on the same watermark gives the same rows; a wider one contains a narrower one.
@@ -75,6 +75,11 @@ class BarSource(Protocol):
     @property
     def name(self) -> str:
         """Short and stable, e.g. `synthetic:7` or `files:/data/us`; kept as provenance."""
+        ...
+
+    @property
+    def prices_are_raw(self) -> bool:
+        """False where the vendor adjusted prices already: limits, lots and money cannot be computed from them."""
         ...
 
     def listings(self) -> tuple[Listing, ...]:

@@ -1,0 +1,92 @@
+"""The rules of raw_bars and prices as asset checks: Great Expectations suites over the run's sessions (X-44)."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.keys import PRICES, RAW_BARS, key_of
+from assets.metadata import records
+from assets.partitions import sessions_checked
+from quant_pipelines.clock import SystemClock
+from quant_pipelines.lake import Window, tables
+from quant_pipelines.lake.schemas import TableSchema
+from quant_pipelines.markets import Market
+from quant_pipelines.prices import label_window
+from quant_pipelines.quality import PRICE_RULES, RAW_RULES, Rule, RuleResult, Severity, facts_for, validate
+from resources.lake import LakeResource
+from resources.sources import SourcesResource
+
+
+def price_checks(market: Market) -> Sequence[dg.AssetChecksDefinition]:
+    """One suite for each table of the market; each rule is a check of its own."""
+    return (
+        _suite(market, RAW_BARS, tables.RAW_BARS, RAW_RULES),
+        _suite(market, PRICES, tables.PRICES, PRICE_RULES),
+    )
+
+
+def _suite(market: Market, name: str, schema: TableSchema, rules: Sequence[Rule]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        name=f"{market.name}_{name}_suite",
+        specs=[_spec(market, name, rule) for rule in rules],
+        description=f"Great Expectations suite of {name}: {len(rules)} rules over the sessions of the run.",
+    )
+    def suite(
+        context: dg.AssetCheckExecutionContext, lake: LakeResource, sources: SourcesResource
+    ) -> Iterable[dg.AssetCheckResult]:
+        window = sessions_checked(context, market)
+        rows = lake.open().table(market.name, schema).read(label_window(market.sessions_calendar, window))
+        yield from _results(market, name, rules, rows, window, sources)
+
+    return suite
+
+
+def _spec(market: Market, name: str, rule: Rule) -> dg.AssetCheckSpec:
+    # Blocking only where the market's policy blocks: `quarantine` holds the broken rows out and goes on.
+    blocks = rule.severity is Severity.HARD and market.quality.on_hard_finding == "block"
+    return dg.AssetCheckSpec(
+        rule.name,
+        asset=key_of(market, name),
+        blocking=blocks,
+        description=f"{rule.expects}. {rule.severity.value.capitalize()} rule.",
+    )
+
+
+def _results(
+    market: Market, name: str, rules: Sequence[Rule], rows: pa.Table, window: Window, sources: SourcesResource
+) -> Iterable[dg.AssetCheckResult]:
+    facts = facts_for(market, sources.source(market).listings(), window, SystemClock(), newest=window.last)
+    report = validate(rows, rules, facts)
+    found = {result.rule: result for result in report.results}
+    for rule in rules:
+        result = found.get(rule.name)
+        yield dg.AssetCheckResult(
+            asset_key=key_of(market, name),
+            check_name=rule.name,
+            passed=result is not None and result.success,
+            severity=dg.AssetCheckSeverity.ERROR if rule.severity is Severity.HARD else dg.AssetCheckSeverity.WARN,
+            description=_sentence(result),
+            metadata=_metadata(result),
+        )
+
+
+def _sentence(result: RuleResult | None) -> str:
+    if result is None:
+        return "Not judged: the table has another shape than its schema says."
+    if result.success:
+        return f"Held by all {result.rows} rows."
+    return f"{result.broken} of {result.rows} rows are broken; expected: {result.expects}."
+
+
+def _metadata(result: RuleResult | None) -> dict[str, Any]:
+    if result is None:
+        return {}
+    return {
+        "broken": result.broken,
+        "of": result.rows,
+        "share": result.share,
+        "examples": records([{"example": each} for each in result.examples]),
+        "expectations": dg.MetadataValue.json([each.as_json() for each in result.expectations]),
+    }

@@ -1,0 +1,15 @@
+"""Names of data products and of the groups they stand in."""
+
+import dagster as dg
+
+from quant_pipelines.markets import Market
+
+RAW_BARS = "raw_bars"
+PRICES = "prices"
+
+INGEST = "ingest"
+
+
+def key_of(market: Market, table: str) -> dg.AssetKey:
+    """The market is the prefix, so that one graph holds every market side by side."""
+    return dg.AssetKey([market.name, table])

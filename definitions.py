@@ -1,0 +1,34 @@
+"""The composition root: what there is, made once per market of markets.yaml."""
+
+import dagster as dg
+
+from assets.checks.prices import price_checks
+from assets.prices import price_assets
+from quant_pipelines.markets import load_markets
+from quant_pipelines.settings import Settings
+from resources import project_resources
+from sensors.arrivals import arrival_sensor, watches_files
+from sensors.dead_runs import sweep_dead_runs
+from sensors.follow import follow_data
+from sensors.incidents import record_failed_runs
+from sensors.jobs import refresh_job
+from sensors.refresh import refresh_schedule
+
+settings = Settings()
+markets = tuple(load_markets(settings.markets_path, liquid_symbols=settings.liquid_symbols).values())
+
+defs = dg.Definitions(
+    assets=[asset for market in markets for asset in price_assets(market)],
+    asset_checks=[check for market in markets for check in price_checks(market)],
+    jobs=[refresh_job(market) for market in markets],
+    schedules=[refresh_schedule(market) for market in markets],
+    sensors=[
+        follow_data,
+        record_failed_runs,
+        sweep_dead_runs,
+        *(arrival_sensor(market) for market in markets if watches_files(market)),
+    ],
+    resources=project_resources(settings),
+    # One process per run: it starts in seconds, and whoever kills it kills its only writer (target R2).
+    executor=dg.in_process_executor,
+)

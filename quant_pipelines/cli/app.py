@@ -1,0 +1,32 @@
+"""The commands, and how their errors look."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from quant_pipelines.cli.demo import demo, up
+from quant_pipelines.cli.doctor import doctor
+from quant_pipelines.cli.ingest import backfill, ingest
+from quant_pipelines.cli.markets import markets
+from quant_pipelines.cli.table import table
+from quant_pipelines.errors import QuantPipelinesError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="quant_pipelines: market prices in, governed trading models out.",
+)
+for command in (demo, up, doctor, markets, ingest, backfill):
+    app.command()(command)
+app.add_typer(table, name="table")
+
+
+def main() -> None:
+    """Run a command; an error of ours is a sentence, not a stack trace."""
+    try:
+        app()
+    except QuantPipelinesError as error:
+        Console(stderr=True).print(f"[bold red]{error.code}[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

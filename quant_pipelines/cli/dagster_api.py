@@ -1,0 +1,147 @@
+"""Talk to Dagster the way its UI does: GraphQL over HTTP."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quant_pipelines.errors import DependencyFailed, OperatorActionRequired
+
+_TIMEOUT_SECONDS = 60
+_POLL_SECONDS = 1.0
+LOCATION = "quant_pipelines"
+REPOSITORY = "__repository__"
+ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
+SUCCEEDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS"})
+
+
+class DagsterUnreachable(DependencyFailed):
+    """No Dagster webserver answers."""
+
+    code = "QP302"
+
+
+class DagsterRefused(OperatorActionRequired):
+    """Dagster answered with an error."""
+
+    code = "QP104"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillProgress:
+    """How far a backfill is."""
+
+    status: str
+    partitions: int
+    succeeded: int
+    failed: int
+    error: str | None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterApi:
+    """A running Dagster webserver."""
+
+    address: str
+
+    def ask(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send one GraphQL document and return its data."""
+        body = json.dumps({"query": query, "variables": variables or {}}).encode()
+        request = urllib.request.Request(  # noqa: S310 - the address is the operator's own setting
+            f"{self.address}/graphql", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+                document = json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise DagsterRefused(
+                f"Dagster at {self.address} refused: {error.read().decode(errors='replace')}"
+            ) from error
+        except (urllib.error.URLError, OSError) as error:
+            raise DagsterUnreachable(
+                f"No Dagster answers at {self.address}: {error}. Start it with `qp up`."
+            ) from error
+        if document.get("errors"):
+            raise DagsterRefused("; ".join(each["message"] for each in document["errors"]))
+        return document["data"]
+
+    def launch_backfill(self, assets: Sequence[Sequence[str]], *, first: str, last: str, title: str) -> str:
+        """Backfill a range of sessions of some assets; returns the backfill's id."""
+        ranged = [
+            {"assetKey": {"path": list(path)}, "partitions": {"range": {"start": first, "end": last}}}
+            for path in assets
+        ]
+        answer = self.ask(_LAUNCH, {"params": {"partitionsByAssets": ranged, "title": title}})[
+            "launchPartitionBackfill"
+        ]
+        if answer["__typename"] != "LaunchBackfillSuccess":
+            raise DagsterRefused(f"Dagster refused the backfill: {answer.get('message', answer['__typename'])}")
+        return answer["backfillId"]
+
+    def backfill(self, backfill_id: str) -> BackfillProgress:
+        """Where a backfill stands."""
+        answer = self.ask(_PROGRESS, {"id": backfill_id})["partitionBackfillOrError"]
+        if answer["__typename"] != "PartitionBackfill":
+            raise DagsterRefused(answer.get("message", f"There is no backfill {backfill_id}."))
+        counts = [_counts(each) for each in answer["assetBackfillData"]["assetBackfillStatuses"]] or [(0, 0, 0)]
+        total, succeeded, failed = (sum(column) for column in zip(*counts, strict=True))
+        error = answer["error"]["message"] if answer["error"] else None
+        return BackfillProgress(
+            status=answer["status"], partitions=total, succeeded=succeeded, failed=failed, error=error
+        )
+
+    def follow_backfill(self, backfill_id: str, *, tell: Callable[[BackfillProgress], None]) -> BackfillProgress:
+        """Report its progress again and again; return how it ended."""
+        while True:
+            progress = self.backfill(backfill_id)
+            tell(progress)
+            if progress.ended:
+                return progress
+            time.sleep(_POLL_SECONDS)
+
+
+def _counts(status: dict[str, Any]) -> tuple[int, int, int]:
+    if status["__typename"] == "UnpartitionedAssetStatus":
+        done = int(status["materialized"])
+        return 1, done, int(status["failed"])
+    return status["numPartitionsTargeted"], status["numPartitionsMaterialized"], status["numPartitionsFailed"]
+
+
+_LAUNCH = """
+mutation Launch($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on Error { message }
+  }
+}
+"""
+
+_PROGRESS = """
+query Progress($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    __typename
+    ... on PartitionBackfill {
+      status
+      error { message }
+      assetBackfillData {
+        assetBackfillStatuses {
+          __typename
+          ... on AssetPartitionsStatusCounts {
+            numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed numPartitionsInProgress
+          }
+          ... on UnpartitionedAssetStatus { materialized failed inProgress }
+        }
+      }
+    }
+    ... on Error { message }
+  }
+}
+"""

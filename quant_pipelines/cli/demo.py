@@ -1,0 +1,106 @@
+"""`qp demo` and `qp up`."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from quant_pipelines.calendars import session_key
+from quant_pipelines.cli.dagster_api import DagsterApi
+from quant_pipelines.cli.ingest import run_backfill
+from quant_pipelines.cli.project import console, market_named, open_lake
+from quant_pipelines.cli.servers import all_servers, free_port, running, watch
+from quant_pipelines.clock import SystemClock
+from quant_pipelines.lake import Lake
+from quant_pipelines.lake.tables import PRICES, QUARANTINE, RAW_BARS, RESTATEMENTS
+from quant_pipelines.prices import sessions_to_refresh
+from quant_pipelines.settings import Settings
+from quant_pipelines.sources import open_source
+
+DEMO = "demo"
+_DAEMON_TIMEOUT_SECONDS = 90
+
+
+def demo(
+    servers: Annotated[
+        bool, typer.Option("--servers/--no-servers", help="Leave the Dagster and MLflow UIs running at the end.")
+    ] = True,
+) -> None:
+    """Build the demo market, materialise the whole graph, print a summary, leave the UIs running."""
+    settings = Settings() if servers else _on_private_ports(Settings())
+    wanted = all_servers(settings) if servers else all_servers(settings)[:2]
+    console.print("Starting the servers ...")
+    with running(wanted, settings, tell=_tell) as processes:
+        _await_daemon(DagsterApi(settings.dagster_address))
+        _materialise(settings)
+        if not servers:
+            return
+        _addresses(settings)
+        _until_interrupted(processes, settings)
+
+
+def up() -> None:
+    """Start the Dagster UI, its daemon and the MLflow UI, until Ctrl-C."""
+    settings = Settings()
+    with running(all_servers(settings), settings, tell=_tell) as processes:
+        _addresses(settings)
+        _until_interrupted(processes, settings)
+
+
+def _materialise(settings: Settings) -> None:
+    market = market_named(settings, DEMO)
+    lake = open_lake(settings)
+    clock = SystemClock()
+    watermark = open_source(market, clock).watermark()
+    missing = sessions_to_refresh(market, lake, watermark, clock)
+    if missing:
+        run_backfill(DagsterApi(settings.dagster_address), market, missing)
+    else:
+        console.print("Every closed session of the demo market is there already.")
+    _summary(lake)
+
+
+def _summary(lake: Lake) -> None:
+    shown = Table("table", "sessions", "first", "last", "files", "MB", title="The demo market")
+    for schema in (RAW_BARS, PRICES, QUARANTINE, RESTATEMENTS):
+        table = lake.table(DEMO, schema)
+        sessions = sorted(table.session_ids())
+        files = table.files()
+        ends = (session_key(sessions[0]), session_key(sessions[-1])) if sessions else ("", "")
+        shown.add_row(schema.name, str(len(sessions)), *ends, str(files.count), f"{files.size_bytes / 1e6:.1f}")
+    console.print(shown)
+
+
+def _on_private_ports(settings: Settings) -> Settings:
+    """Ports that nobody else uses: without --servers nobody needs to find them."""
+    return settings.model_copy(update={"dagster_port": free_port(), "mlflow_port": free_port()})
+
+
+def _await_daemon(api: DagsterApi) -> None:
+    """A backfill waits for the daemon, so let it come up first and say so when it does not."""
+    query = "query { instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
+    deadline = time.monotonic() + _DAEMON_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        statuses = api.ask(query)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        if all(each["healthy"] for each in statuses if each["required"]):
+            return
+        time.sleep(1)
+    console.print("[yellow]The Dagster daemon is slow to report; going on, its log is in the logs folder.[/]")
+
+
+def _addresses(settings: Settings) -> None:
+    console.print(
+        f"\nDagster UI  {settings.dagster_address}\nMLflow UI   {settings.mlflow_address}\nCtrl-C stops them."
+    )
+
+
+def _until_interrupted(processes: dict, settings: Settings) -> None:  # type: ignore[type-arg]
+    try:
+        watch(processes, settings.home_path / "logs")
+    except KeyboardInterrupt:
+        console.print("\nStopping ...")
+
+
+def _tell(line: str) -> None:
+    console.print(f"  {line}")

@@ -1,0 +1,184 @@
+"""Start the Dagster UI, its daemon and the MLflow UI; stop them together."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from quant_pipelines.errors import DependencyFailed, OperatorActionRequired
+from quant_pipelines.settings import Settings, child_environment
+
+START_TIMEOUT_SECONDS = 120.0
+STOP_TIMEOUT_SECONDS = 15.0
+_POLL_SECONDS = 0.25
+_LOG_LINES_SHOWN = 15
+
+
+class PortTaken(OperatorActionRequired):
+    """Somebody else listens where a server of ours should."""
+
+    code = "QP103"
+
+    def __init__(self, host: str, port: int, variable: str) -> None:
+        super().__init__(
+            f"Port {port} on {host} is taken by another program. Stop that, or choose another port: {variable}=NNNN."
+        )
+
+
+class ServerFailed(DependencyFailed):
+    """A server ended, or did not answer in time."""
+
+    code = "QP301"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One process: how to start it, and the address that answers once it is up."""
+
+    name: str
+    command: Sequence[str]
+    address: str | None
+    port_variable: str = ""
+
+
+def all_servers(settings: Settings) -> list[Server]:
+    """What `qp up` runs."""
+    workspace = ["-w", str(settings.project / "workspace.yaml")]
+    dagster = [sys.executable, "-m"]
+    home = settings.home_path
+    servers = [
+        Server(
+            name="dagster-webserver",
+            command=[
+                *dagster,
+                "dagster_webserver",
+                "-h",
+                settings.host,
+                "-p",
+                str(settings.dagster_port),
+                *workspace,
+            ],
+            address=settings.dagster_address + "/server_info",
+            port_variable="QP_DAGSTER_PORT",
+        ),
+        Server(name="dagster-daemon", command=[*dagster, "dagster._daemon", "run", *workspace], address=None),
+    ]
+    if settings.mlflow_url is None:
+        database = settings.home_path / "mlflow.db"
+        servers.append(
+            Server(
+                name="mlflow",
+                command=[
+                    *dagster, "mlflow", "server", "--host", settings.host, "--port", str(settings.mlflow_port),
+                    "--backend-store-uri", f"sqlite:///{database}",
+                    "--artifacts-destination", (home / "mlflow-artifacts").as_uri(),
+                ],
+                address=settings.mlflow_address + "/health",
+                port_variable="QP_MLFLOW_PORT",
+            )
+        )  # fmt: skip
+    return servers
+
+
+@contextmanager
+def running(
+    servers: Sequence[Server], settings: Settings, *, tell: Callable[[str], None]
+) -> Generator[dict[str, subprocess.Popen[bytes]]]:
+    """Start every server, wait until each answers, and stop all of them at the end, whatever happens."""
+    for server in servers:
+        _require_free_port(server, settings.host)
+    logs = settings.home_path / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        started: dict[str, subprocess.Popen[bytes]] = {}
+        for server in servers:
+            started[server.name] = stack.enter_context(_process(server, settings, logs / f"{server.name}.log"))
+        for server in servers:
+            _await_answer(server, started[server.name], logs / f"{server.name}.log")
+            tell(f"{server.name} is up")
+        yield started
+
+
+def watch(processes: dict[str, subprocess.Popen[bytes]], logs: Path) -> None:
+    """Block until a server ends by itself; that is always an error."""
+    while True:
+        for name, process in processes.items():
+            if process.poll() is not None:
+                raise ServerFailed(_ended(name, process, logs / f"{name}.log"))
+        time.sleep(_POLL_SECONDS)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _require_free_port(server: Server, host: str) -> None:
+    if server.address is None:
+        return
+    port = int(server.address.split(":")[2].split("/")[0])
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(host, port, server.port_variable) from error
+
+
+@contextmanager
+def _process(server: Server, settings: Settings, log: Path) -> Generator[subprocess.Popen[bytes]]:
+    environment = child_environment(settings) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with log.open("ab") as output:
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the servers in order.
+        process = subprocess.Popen(
+            server.command,
+            env=environment,
+            cwd=settings.project,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_answer(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServerFailed(_ended(server.name, process, log))
+        if server.address is None or _answers(server.address):
+            return
+        time.sleep(_POLL_SECONDS)
+    raise ServerFailed(
+        f"{server.name} did not answer at {server.address} within {START_TIMEOUT_SECONDS:.0f} s. Its log: {log}"
+    )
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - an http address of our own making
+            return answer.status == 200  # noqa: PLR2004
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _ended(name: str, process: subprocess.Popen[bytes], log: Path) -> str:
+    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+    return f"{name} ended with exit code {process.returncode}. The end of {log}:\n{tail}"

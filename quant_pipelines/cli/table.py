@@ -1,0 +1,139 @@
+"""`qp table`: look into the lake."""
+
+from datetime import datetime
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+from rich.table import Table as Shown
+
+from quant_pipelines.calendars import parse_session, session_key
+from quant_pipelines.cli.project import console, market_named, open_lake
+from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
+from quant_pipelines.lake import Table, Window
+from quant_pipelines.lake.tables import TABLES
+from quant_pipelines.settings import Settings
+
+table = typer.Typer(no_args_is_help=True, help="Show tables, their history, and what changed between versions.")
+
+MarketName = Annotated[str, typer.Argument(help="A market of markets.yaml.")]
+TableName = Annotated[str, typer.Argument(help="A table, e.g. prices.")]
+AsOf = Annotated[str | None, typer.Option(help="A table version (12) or an instant (2024-05-31T18:00+00:00).")]
+_SHOWN_ROWS = 20
+
+
+class UnknownTable(OperatorActionRequired):
+    """A table name that the catalogue does not have."""
+
+    code = "QP106"
+
+
+@table.command()
+def show(
+    market: MarketName,
+    name: TableName,
+    session: Annotated[str | None, typer.Option(help="The session to show; default: the last one.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    as_of: AsOf = None,
+    rows: Annotated[int, typer.Option(help="How many rows at most.")] = _SHOWN_ROWS,
+) -> None:
+    """One session of a table, with its data version."""
+    opened = _open(market, name)
+    when = _as_of(as_of)
+    ids = opened.session_ids(as_of=when)
+    if not ids:
+        console.print(f"{market}/{name} holds nothing yet. Run `qp backfill {market}`.")
+        return
+    chosen = parse_session(session) if session else max(ids)
+    if chosen not in ids:
+        raise UnknownTable(
+            f"{market}/{name} has no rows for {session_key(chosen)}; its last session is {session_key(max(ids))}."
+        )
+    found = opened.read(Window(chosen, chosen), symbols=[symbol] if symbol else None, as_of=when)
+    _print_rows(found.slice(0, rows))
+    files = opened.files()
+    console.print(
+        f"{min(rows, found.num_rows)} of {found.num_rows} rows of {session_key(chosen)}; data version {ids[chosen]}\n"
+        f"{market}/{name}: {len(ids)} sessions, {session_key(min(ids))} to {session_key(max(ids))}, "
+        f"{files.count} files, {files.size_bytes / 1e6:.1f} MB, table version {opened.version()}"
+    )
+
+
+@table.command()
+def history(
+    market: MarketName, name: TableName, limit: Annotated[int, typer.Option(help="How many commits at most.")] = 20
+) -> None:
+    """The table's commits, newest first: when, who, which sessions."""
+    shown = Shown("version", "when (UTC)", "who", "run", "code", "sessions", "first", "last", "rows")
+    for commit in _open(market, name).history(limit):
+        first, last = (session_key(each) if each else "" for each in (commit.first, commit.last))
+        shown.add_row(
+            str(commit.version), f"{commit.created_at:%Y-%m-%d %H:%M:%S}", commit.writer.who,
+            (commit.writer.run_id or "")[:8], commit.writer.code_version or "", str(commit.sessions), first, last,
+            str(commit.rows),
+        )  # fmt: skip
+    console.print(shown)
+
+
+@table.command()
+def diff(
+    market: MarketName,
+    name: TableName,
+    old: Annotated[int, typer.Argument(help="The earlier table version.")],
+    new: Annotated[int, typer.Argument(help="The later table version.")],
+    session: Annotated[str | None, typer.Option(help="Show the changed cells of this session.")] = None,
+) -> None:
+    """Which sessions changed between two versions, or which cells of one session."""
+    opened = _open(market, name)
+    if session:
+        _print_rows(opened.compare_rows(old, new, parse_session(session)))
+        return
+    shown = Shown("session", f"version {old}", f"version {new}")
+    for change in opened.diff(old, new):
+        shown.add_row(session_key(change.session), (change.old or "")[:16], (change.new or "")[:16])
+    console.print(shown)
+
+
+@table.command()
+def verify(market: MarketName, name: TableName) -> None:
+    """Read every byte again and compare it with its name and its data versions."""
+    damages = _open(market, name).verify()
+    for damage in damages:
+        console.print(f"[red]{damage.path}: {damage.reason} ({len(damage.sessions)} sessions)[/]")
+    if damages:
+        raise StoreDamaged(f"{len(damages)} files of {market}/{name} are damaged; see above for each.")
+    console.print(f"{market}/{name}: every byte is what was written.")
+
+
+def _open(market: str, name: str) -> Table:
+    settings = Settings()
+    if name not in TABLES:
+        raise UnknownTable(f"There is no table {name!r}. There are: {', '.join(TABLES)}.")
+    owner = market if market == "operations" else market_named(settings, market).name
+    return open_lake(settings).table(owner, TABLES[name])
+
+
+def _as_of(text: str | None) -> int | datetime | None:
+    if text is None or text.isdigit():
+        return int(text) if text else None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UnknownTable(
+            f"{text!r} is neither a version nor an instant. Write 12 or 2024-05-31T18:00+00:00."
+        ) from error
+    if instant.tzinfo is None:
+        raise UnknownTable(f"{text!r} has no time zone. Write it with one, e.g. {text}+00:00.")
+    return instant
+
+
+def _print_rows(rows: pa.Table) -> None:
+    shown = Shown(*rows.column_names)
+    for row in rows.to_pylist():
+        shown.add_row(
+            *(
+                "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+                for value in row.values()
+            )
+        )
+    console.print(shown)

@@ -1,0 +1,228 @@
+"""Where a table's files lie: a local folder or an S3-compatible store. Files are named by their content."""
+
+import os
+import stat
+import uuid
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlparse
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from quant_pipelines.lake.failures import storage_failure
+from quant_pipelines.lake.values import Trace, ignore
+
+STAGED_PREFIX = "_staged-"
+
+
+class Store(Protocol):
+    """One table's folder. `put` returns when the bytes would survive a crash of the machine."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What the table format needs to reach the same place."""
+        ...
+
+    def put(self, path: str, content: pa.Buffer) -> None: ...
+
+    def read(self, path: str) -> pa.Buffer:
+        """Every byte; FileNotFoundError where there is no such file."""
+        ...
+
+    def open(self, path: str) -> pa.NativeFile: ...
+
+    def stamp(self, path: str) -> Hashable:
+        """Changes when somebody writes the file again; None where there is no such file."""
+        ...
+
+    def make_durable(self, path: str) -> None:
+        """Make sure that a file which the table format wrote survives a crash of the machine."""
+        ...
+
+    def remove_stale(self, before: datetime) -> int:
+        """Remove what writers that died have left behind; the number of files."""
+        ...
+
+
+def store_at(root: str, folder: str, options: Mapping[str, str], trace: Trace) -> Store:
+    """The folder of one table below the lake's root."""
+    if root.startswith("s3://"):
+        return ObjectStore(f"{root.rstrip('/')}/{folder}", dict(options))
+    return LocalStore(Path(root).absolute() / folder, trace)
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """A folder. Written beside, synced, renamed, folder synced: whole or not at all."""
+
+    root: Path
+    trace: Trace = field(default=ignore, compare=False)
+
+    @property
+    def url(self) -> str:
+        return str(self.root)
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {}
+
+    def put(self, path: str, content: pa.Buffer) -> None:
+        target = self.root / path
+        try:
+            self._put(target, content)
+        except OSError as error:
+            raise storage_failure(error, "write", str(target)) from error
+
+    def _put(self, target: Path, content: pa.Buffer) -> None:
+        _make_folder(target.parent)
+        staged = target.with_name(f"{STAGED_PREFIX}{uuid.uuid4().hex}")
+        try:
+            with staged.open("xb", buffering=0) as file:
+                self.trace("file begun")
+                _write_all(file.fileno(), content)
+                self.trace("file written")
+                os.fsync(file.fileno())
+            self.trace("file synced")
+            staged.replace(target)
+        except OSError:
+            with suppress(OSError):
+                staged.unlink()
+            raise
+        self.trace("file renamed")
+        _sync_folder(target.parent)
+        self.trace("folder synced")
+
+    def read(self, path: str) -> pa.Buffer:
+        # Read, not mapped: a bad sector is then an error that can be named, and not the end of the process.
+        with pa.OSFile(str(self.root / path)) as file:
+            return file.read_buffer()
+
+    def open(self, path: str) -> pa.NativeFile:
+        return pa.OSFile(str(self.root / path))
+
+    def stamp(self, path: str) -> Hashable:
+        try:
+            found = (self.root / path).stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise storage_failure(error, "look at", str(self.root / path)) from error
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def remove_stale(self, before: datetime) -> int:
+        stale = [each for each in self.root.glob(f"*/{STAGED_PREFIX}*") if each.stat().st_mtime < before.timestamp()]
+        for each in stale:
+            each.unlink(missing_ok=True)
+        return len(stale)
+
+    def make_durable(self, path: str) -> None:
+        target = self.root / path
+        try:
+            _sync(target)
+            for folder in (target.parent, self.root, self.root.parent, self.root.parent.parent):
+                _sync_folder(folder)
+        except OSError as error:
+            raise storage_failure(error, "sync", str(target)) from error
+
+
+def _write_all(descriptor: int, content: pa.Buffer) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder so that it survives a crash: each new name is synced into its parent."""
+    missing = [each for each in (folder, *folder.parents) if not each.is_dir()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if stat.S_ISDIR(folder.stat().st_mode):
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A prefix in an S3-compatible store, where an object is whole or not there."""
+
+    url: str
+    given: dict[str, str] = field(compare=False, repr=False)
+
+    @property
+    def options(self) -> dict[str, str]:
+        return self.given
+
+    @cached_property
+    def _files(self) -> pafs.FileSystem:
+        # Not the table format's own file handler: it keeps Python's lock while it waits for the network, so one
+        # slow answer stops every thread (and a server in the same process can never answer).
+        return pafs.S3FileSystem(**_s3_arguments(self.given))
+
+    def _key(self, path: str) -> str:
+        parts = urlparse(self.url)
+        return f"{parts.netloc}{parts.path}/{path}"
+
+    def put(self, path: str, content: pa.Buffer) -> None:
+        try:
+            with self._files.open_output_stream(self._key(path)) as stream:
+                stream.write(content)
+        except (OSError, pa.ArrowException) as error:
+            raise storage_failure(error, "write", f"{self.url}/{path}") from error
+
+    def read(self, path: str) -> pa.Buffer:
+        with self._files.open_input_file(self._key(path)) as file:
+            return file.read_buffer()
+
+    def open(self, path: str) -> pa.NativeFile:
+        return self._files.open_input_file(self._key(path))
+
+    def stamp(self, path: str) -> Hashable:
+        try:
+            found = self._files.get_file_info(self._key(path))
+        except OSError as error:
+            raise storage_failure(error, "look at", f"{self.url}/{path}") from error
+        return (found.size, found.mtime_ns) if found.is_file else None
+
+    def make_durable(self, path: str) -> None:
+        """An acknowledged object is durable."""
+
+    def remove_stale(self, before: datetime) -> int:
+        """An upload that was never completed is not an object; the store's own rules drop it."""
+        del before
+        return 0
+
+
+def _s3_arguments(options: Mapping[str, str]) -> dict[str, Any]:
+    """The same store, in the words of pyarrow."""
+    named = {key.lower().removeprefix("aws_"): value for key, value in options.items()}
+    arguments: dict[str, Any] = {}
+    if "access_key_id" in named:
+        arguments |= {"access_key": named["access_key_id"], "secret_key": named.get("secret_access_key")}
+    if "session_token" in named:
+        arguments["session_token"] = named["session_token"]
+    if "region" in named:
+        arguments["region"] = named["region"]
+    endpoint = named.get("endpoint") or named.get("endpoint_url")
+    if endpoint:
+        arguments |= {"endpoint_override": urlparse(endpoint).netloc, "scheme": urlparse(endpoint).scheme}
+    return arguments

@@ -1,0 +1,55 @@
+"""Between sessions and the labels that a source may use for them."""
+
+from datetime import datetime, timedelta
+
+from quant_pipelines.calendars import Calendar, Session, session_key
+from quant_pipelines.clock import Clock
+from quant_pipelines.errors import OperatorActionRequired
+from quant_pipelines.lake import Lake, Window
+from quant_pipelines.lake.tables import RAW_BARS
+from quant_pipelines.markets import Market
+from quant_pipelines.sources import Watermark
+
+_LAST_INSTANT = timedelta(microseconds=1)
+
+
+class SessionNotClosed(OperatorActionRequired):
+    """Bars of a session that is still trading, or has not begun, would change under their readers."""
+
+    code = "QP202"
+
+    def __init__(self, market: str, session: Session, closes: datetime) -> None:
+        super().__init__(
+            f"Session {session_key(session)} of {market} closes at {closes:%Y-%m-%d %H:%M} UTC. "
+            "Materialise it after its close."
+        )
+
+
+def label_window(calendar: Calendar, sessions: Window) -> Window:
+    """Every label up to the next session: a stray weekend row belongs to somebody, so it is seen and judged."""
+    following = (
+        calendar.offset(sessions.last, 1) if sessions.last < calendar.last_known else sessions.last + calendar.step
+    )
+    return Window(sessions.first, following - _LAST_INSTANT)
+
+
+def look_back(calendar: Calendar, session: Session, count: int, *, earliest: Session) -> Session:
+    """The session that lies count sessions before, or the market's first one."""
+    known = calendar.sessions(earliest, session)
+    return known[max(0, len(known) - 1 - count)]
+
+
+def sessions_to_refresh(market: Market, lake: Lake, watermark: Watermark, clock: Clock) -> list[Session]:
+    """Closed sessions that the source has and the lake has not, oldest first."""
+    known = lake.table(market.name, RAW_BARS).session_ids()
+    newest = max(known, default=None)
+    return [each for each in all_sessions(market, watermark, clock) if newest is None or each > newest]
+
+
+def all_sessions(market: Market, watermark: Watermark, clock: Clock) -> list[Session]:
+    """Every closed session from the market's first to the source's last."""
+    if watermark.last_session is None:
+        return []
+    calendar = market.sessions_calendar
+    last = min(watermark.last_session, calendar.last_closed(clock.now()))
+    return calendar.sessions(market.begins, last) if last >= market.begins else []

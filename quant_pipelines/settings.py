@@ -1,0 +1,167 @@
+"""Settings: the only reader of the environment."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from quant_pipelines.errors import OperatorActionRequired
+
+PROJECT_MARK = "workspace.yaml"
+POSTGRES_SCHEMES = ("postgresql://", "postgresql+psycopg2://", "postgres://")
+LIQUID_SYMBOLS = ("BTC", "ETH", "SOL")
+
+
+class NotInAProject(OperatorActionRequired):
+    """No project folder above the current one."""
+
+    code = "QP101"
+
+
+class BadSetting(OperatorActionRequired):
+    """An environment variable that cannot mean anything."""
+
+    code = "QP102"
+
+
+class Settings(BaseSettings):
+    """What the environment says. Every name is `QP_` plus the field's name, but for LIQUID_SYMBOLS (S1-65)."""
+
+    model_config = SettingsConfigDict(env_prefix="QP_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    project: Path = Field(default_factory=lambda: find_project(Path.cwd()), description="The project's folder.")
+    home: Path = Field(default=Path("var"), description="Where everything written lives; relative to the project.")
+    markets_file: Path = Field(default=Path("markets.yaml"), description="The markets; relative to the project.")
+    lake_url: str | None = Field(default=None, description="A folder or s3:// URL for the tables; default HOME/lake.")
+    lake_endpoint: str | None = Field(default=None, description="Endpoint of an S3-compatible store.")
+    lake_key_id: str | None = Field(default=None, description="Access key of the store.")
+    lake_secret_file: Path | None = Field(default=None, description="File that holds the store's secret key.")
+    lake_region: str = Field(default="us-east-1", description="Region of the store.")
+    database_url: str | None = Field(default=None, description="PostgreSQL URL; SQLite under HOME where empty.")
+    database_url_file: Path | None = Field(default=None, description="File that holds QP_DATABASE_URL.")
+    mlflow_url: str | None = Field(default=None, description="MLflow's address where it runs elsewhere.")
+    host: str = Field(default="127.0.0.1", description="Address the servers bind to; loopback unless you know why.")
+    dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
+    liquid_symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=LIQUID_SYMBOLS,
+        validation_alias="LIQUID_SYMBOLS",
+        description="Universe of the crypto market, everywhere (S1-65).",
+    )
+
+    @field_validator("liquid_symbols", mode="before")
+    @classmethod
+    def _split(cls, value: str | tuple[str, ...]) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        symbols = tuple(part.strip().upper() for part in parts if part.strip())
+        if not symbols:
+            raise ValueError("LIQUID_SYMBOLS names no symbol; write it as BTC,ETH,SOL or leave it away")
+        return symbols
+
+    @field_validator("database_url")
+    @classmethod
+    def _only_postgres(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(POSTGRES_SCHEMES):
+            raise ValueError("QP_DATABASE_URL must start with postgresql://; leave it away to use SQLite")
+        return value
+
+    @model_validator(mode="after")
+    def _one_database(self) -> "Settings":
+        if self.database_url and self.database_url_file:
+            raise ValueError("QP_DATABASE_URL and QP_DATABASE_URL_FILE are both set; keep one")
+        return self
+
+    @cached_property
+    def home_path(self) -> Path:
+        """Absolute, always: a relative log path depends on who starts the process (S4-47)."""
+        return (self.project / self.home).resolve()
+
+    @cached_property
+    def markets_path(self) -> Path:
+        return (self.project / self.markets_file).resolve()
+
+    @cached_property
+    def lake_root(self) -> str:
+        return self.lake_url or str(self.home_path / "lake")
+
+    @cached_property
+    def postgres_url(self) -> str | None:
+        """The database, with the driver spelled out: plain postgresql:// means another one in SQLAlchemy 2.1."""
+        url = read_secret(self.database_url_file) if self.database_url_file else self.database_url
+        if url is None:
+            return None
+        if not url.startswith(POSTGRES_SCHEMES):
+            raise BadSetting(f"{self.database_url_file} holds no postgresql:// URL. Write one line with the URL.")
+        return "postgresql+psycopg2://" + url.split("://", 1)[1]
+
+    @cached_property
+    def lake_options(self) -> dict[str, str]:
+        """What the lake's object store needs to know; empty for a local folder."""
+        if not self.lake_root.startswith("s3://"):
+            return {}
+        options = {"region": self.lake_region}
+        if self.lake_endpoint:
+            options |= {
+                "endpoint": self.lake_endpoint,
+                "allow_http": str(self.lake_endpoint.startswith("http://")).lower(),
+            }
+        if self.lake_key_id and self.lake_secret_file:
+            options |= {"access_key_id": self.lake_key_id, "secret_access_key": read_secret(self.lake_secret_file)}
+        return options
+
+    @cached_property
+    def mlflow_address(self) -> str:
+        return self.mlflow_url or f"http://{self.host}:{self.mlflow_port}"
+
+    @cached_property
+    def dagster_address(self) -> str:
+        return f"http://{self.host}:{self.dagster_port}"
+
+
+# Nobody here phones home, and OpenMP threads that spin while they wait cost ten times the work on two shared cores.
+_QUIET = {
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of every process that the project starts."""
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([str(settings.project), *([inherited] if inherited else [])])
+    return {
+        **os.environ,
+        **_QUIET,
+        "PYTHONPATH": path,
+        "DAGSTER_HOME": str(settings.project),
+        "QP_PROJECT": str(settings.project),
+    }
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder, from here upwards, that is a quant_pipelines project."""
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_MARK).is_file():
+            return folder
+    raise NotInAProject(
+        f"No {PROJECT_MARK} in {start} or above it. Change into the project's folder or set QP_PROJECT to it."
+    )
+
+
+def read_secret(path: Path) -> str:
+    """A secret from a file, so that it stands in no environment and no process list (S4-50)."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSetting(
+            f"The secret file {path} cannot be read: {error.strerror}. Check the path and its rights."
+        ) from error
+    if not secret:
+        raise BadSetting(f"The secret file {path} is empty. Write the secret into it.")
+    return secret

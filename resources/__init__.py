@@ -1,0 +1,15 @@
+"""Adapters bound to configuration."""
+
+from typing import Any
+
+from quant_pipelines.settings import Settings
+from resources.lake import LakeResource
+from resources.sources import SourcesResource
+
+
+def project_resources(settings: Settings) -> dict[str, Any]:
+    """Every resource by the name that assets and sensors ask for."""
+    return {
+        "lake": LakeResource(root=settings.lake_root, leases=str(settings.home_path / "leases")),
+        "sources": SourcesResource(),
+    }

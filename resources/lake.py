@@ -1,0 +1,80 @@
+"""The lake as a resource: tables for reading, and writers that stop when their run is over."""
+
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from quant_pipelines.clock import SystemClock
+from quant_pipelines.errors import Conflict
+from quant_pipelines.lake import Fence, Lake, Writer
+from quant_pipelines.settings import Settings
+from resources.lease import held_lease
+
+_ALIVE = frozenset({dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED})
+
+
+class RunIsOver(Conflict):
+    """The run was ended while its process lived on; what it computed is not published (target R2)."""
+
+    code = "QP402"
+
+
+class LakeResource(dg.ConfigurableResource):
+    """Where the tables live. Keys of an object store are read from their file when used, never shown here."""
+
+    root: str
+    leases: str
+
+    _run: dg.DagsterRun | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["LakeResource"]:
+        self._run = context.run
+        if context.run is None:
+            yield self
+            return
+        with held_lease(Path(self.leases), context.run.run_id):
+            yield self
+
+    def open(self) -> Lake:
+        return Lake(self.root, clock=SystemClock(), storage_options=Settings().lake_options)
+
+    def writer(self, context: dg.AssetExecutionContext) -> Writer:
+        return Writer(
+            who=context.run.tags.get("user") or context.asset_key.to_user_string(),
+            run_id=context.run_id,
+            code_version=code_version(),
+        )
+
+    def fence(self, context: dg.AssetExecutionContext) -> Fence:
+        """Asks, right before a commit, whether the run still counts."""
+
+        def require_alive() -> None:
+            run = context.instance.get_run_by_id(context.run_id)
+            if run is None or run.status not in _ALIVE:
+                status = "deleted" if run is None else run.status.value
+                raise RunIsOver(f"Run {context.run_id} is {status}, so it publishes nothing. Launch it again.")
+
+        return require_alive
+
+
+@cache
+def code_version() -> str:
+    """The commit this code comes from, with a mark where the tree differs from it."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return described.stdout.strip()

@@ -1,0 +1,25 @@
+"""One running installation for every end-to-end test, and one backfill over three years in it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from quant_pipelines.cli.dagster_api import BackfillProgress
+from tests.installation import Installation, installed, serving, synthetic_market
+
+FIRST, LAST = "2021-01-04", "2023-12-29"
+ASSETS = [["demo", "raw_bars"], ["demo", "prices"]]
+
+
+@pytest.fixture(scope="package")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    home = tmp_path_factory.mktemp("installation")
+    with installed(home, synthetic_market(first_session=FIRST, symbols=20)) as ready, serving(ready):
+        yield ready
+
+
+@pytest.fixture(scope="package")
+def backfill(installation: Installation) -> tuple[str, BackfillProgress]:
+    """Its id, and how it ended."""
+    backfill_id = installation.api.launch_backfill(ASSETS, first=FIRST, last=LAST, title="three years")
+    return backfill_id, installation.api.follow_backfill(backfill_id, tell=print)

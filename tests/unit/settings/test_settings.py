@@ -1,0 +1,134 @@
+"""Settings: one reader of the environment, absolute paths, secrets by file."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from quant_pipelines.settings import BadSetting, NotInAProject, Settings, child_environment, find_project
+
+PROJECT = Path(__file__).parents[3]
+SOURCES = [PROJECT / name for name in ("quant_pipelines", "assets", "resources", "sensors")]
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QP_HOME", "QP_DATABASE_URL", "QP_DATABASE_URL_FILE", "QP_LAKE_URL", "LIQUID_SYMBOLS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QP_PROJECT", str(PROJECT))
+
+
+def test_the_liquid_symbols_are_the_same_everywhere_by_default():
+    """S1-65."""
+    assert Settings().liquid_symbols == ("BTC", "ETH", "SOL")
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"), [("btc, eth", ("BTC", "ETH")), ("SOL", ("SOL",)), ("BTC,,ETH,", ("BTC", "ETH"))]
+)
+def test_liquid_symbols_are_a_list_with_commas(monkeypatch, text, symbols):
+    """S1-65."""
+    monkeypatch.setenv("LIQUID_SYMBOLS", text)
+    assert Settings().liquid_symbols == symbols
+
+
+def test_a_list_without_a_symbol_is_refused(monkeypatch):
+    monkeypatch.setenv("LIQUID_SYMBOLS", " , ")
+    with pytest.raises(ValidationError, match="names no symbol"):
+        Settings()
+
+
+def test_every_path_is_absolute_wherever_the_process_starts(monkeypatch, tmp_path):
+    """S4-47: a log path must be absolute."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings()
+    assert settings.home_path == PROJECT / "var"
+    assert Path(settings.lake_root).is_absolute()
+    assert settings.markets_path == PROJECT / "markets.yaml"
+
+
+def test_the_database_url_names_its_driver(monkeypatch):
+    monkeypatch.setenv("QP_DATABASE_URL", "postgresql://user@host/base")
+    assert Settings().postgres_url == "postgresql+psycopg2://user@host/base"
+
+
+def test_without_a_url_there_is_no_postgresql():
+    assert Settings().postgres_url is None
+
+
+def test_secrets_come_from_files(monkeypatch, tmp_path):
+    """S4-50: credentials do not stand in the environment."""
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://user:word@host/base\n")
+    monkeypatch.setenv("QP_DATABASE_URL_FILE", str(secret))
+    assert Settings().postgres_url == "postgresql+psycopg2://user:word@host/base"
+    assert "word" not in repr(Settings())
+
+
+@pytest.mark.parametrize("content", ["", "  \n"])
+def test_an_empty_secret_is_refused(monkeypatch, tmp_path, content):
+    secret = tmp_path / "url"
+    secret.write_text(content)
+    monkeypatch.setenv("QP_DATABASE_URL_FILE", str(secret))
+    with pytest.raises(BadSetting, match="is empty"):
+        Settings().postgres_url  # noqa: B018
+
+
+def test_a_missing_secret_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("QP_DATABASE_URL_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(BadSetting, match="cannot be read"):
+        Settings().postgres_url  # noqa: B018
+
+
+def test_two_database_urls_are_one_too_many(monkeypatch, tmp_path):
+    monkeypatch.setenv("QP_DATABASE_URL", "postgresql://host/base")
+    monkeypatch.setenv("QP_DATABASE_URL_FILE", str(tmp_path))
+    with pytest.raises(ValidationError, match="keep one"):
+        Settings()
+
+
+def test_another_database_than_postgresql_is_refused(monkeypatch):
+    monkeypatch.setenv("QP_DATABASE_URL", "mysql://host/base")
+    with pytest.raises(ValidationError, match="must start with postgresql"):
+        Settings()
+
+
+def test_outside_a_project_the_error_says_where_it_looked(tmp_path):
+    with pytest.raises(NotInAProject, match="QP_PROJECT"):
+        find_project(tmp_path)
+
+
+def test_children_are_told_to_be_quiet():
+    environment = child_environment(Settings())
+    assert environment["DAGSTER_DISABLE_TELEMETRY"] == "yes"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment["DAGSTER_HOME"] == str(PROJECT)
+
+
+def test_nobody_else_reads_the_environment():
+    readers = [
+        str(path.relative_to(PROJECT))
+        for folder in SOURCES
+        for path in folder.rglob("*.py")
+        if any(
+            isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    ]
+    assert readers == ["quant_pipelines/settings.py"]
+
+
+def test_nobody_else_reads_the_clock():
+    readers = {
+        str(path.relative_to(PROJECT))
+        for folder in SOURCES
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and (node.func.attr in {"now", "utcnow", "today"} and isinstance(node.func.value, ast.Name))
+        and node.func.value.id in {"datetime", "date"}
+    }
+    assert readers == {"quant_pipelines/clock.py"}
