@@ -46,7 +46,7 @@ def record_sessions(
         tags = {
             DATA_VERSION_TAG: version,
             DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
-            CODE_VERSION_TAG: context.assets_def.code_versions_by_key[context.asset_key] or context.run_id,
+            CODE_VERSION_TAG: context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id,
         }
         for upstream, upstream_versions in inputs.items():
             tags[get_input_data_version_tag(upstream)] = upstream_versions.get(session, "")

@@ -47,7 +47,7 @@ class LakeResource(dg.ConfigurableResource):
     def writer(self, context: dg.AssetExecutionContext) -> Writer:
         return Writer(
             who=context.run.tags.get("user") or context.asset_key.to_user_string(),
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             code_version=code_version(),
         )
 
@@ -55,10 +55,10 @@ class LakeResource(dg.ConfigurableResource):
         """Asks, right before a commit, whether the run still counts."""
 
         def require_alive() -> None:
-            run = context.instance.get_run_by_id(context.run_id)
+            run = context.instance.get_run_by_id(context.run.run_id)
             if run is None or run.status not in _ALIVE:
                 status = "deleted" if run is None else run.status.value
-                raise RunIsOver(f"Run {context.run_id} is {status}, so it publishes nothing. Launch it again.")
+                raise RunIsOver(f"Run {context.run.run_id} is {status}, so it publishes nothing. Launch it again.")
 
         return require_alive
 

@@ -7,7 +7,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from assets.keys import PRICES, RAW_BARS, key_of
-from assets.partitions import partition_key, session_partitions
+from assets.partitions import partition_key
 from assets.prices import SESSIONS_PER_RUN
 from quant_pipelines.calendars import Session
 from quant_pipelines.markets import Market
@@ -26,7 +26,6 @@ def refresh_job(market: Market) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         refresh_job_name(market),
         selection=selection | dg.AssetSelection.checks_for_assets(key_of(market, RAW_BARS), key_of(market, PRICES)),
-        partitions_def=session_partitions(market),
         description=f"Refresh the prices of {market.name}: {market.description}",
         tags={MARKET_TAG: market.name},
     )

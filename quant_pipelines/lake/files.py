@@ -18,8 +18,9 @@ from quant_pipelines.lake.ids import SessionSpan
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import Store
 
-# A row group is the least that a read decodes: one session of a large market, many sessions of a small one.
-ROW_GROUP_ROWS = 4096
+# A row group is the least that a read decodes. Measured on 5,000 symbols: groups of one session read a year a
+# third slower, groups of a month read one session five times slower.
+ROW_GROUP_ROWS = 16_384
 _SESSIONS_KEY = b"quant_pipelines.sessions"
 _DIGEST_KEY = b"quant_pipelines.digest"
 

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from quant_pipelines.arrays import SESSION, SESSION_TYPE, SYMBOL
-from quant_pipelines.calendars import Session
 from quant_pipelines.lake.tables import RAW_BARS
 from quant_pipelines.quality.bars import (
     FOUR_PRICES,
@@ -81,7 +80,7 @@ def _listing_of(table: pa.Table, facts: Facts) -> tuple[pa.Array, pa.Array]:
     spans = {each.symbol: (each.listed, each.delisted) for each in facts.listings}
     known = [spans.get(symbol, (None, None)) for symbol in symbols.dictionary.to_pylist()]
     begins = pa.array([begin for begin, _ in known], SESSION_TYPE)
-    ends = pa.array([end or Session.max for _, end in known], SESSION_TYPE)
+    ends = pa.array([end for _, end in known], SESSION_TYPE)
     return begins.take(symbols.indices), ends.take(symbols.indices)
 
 

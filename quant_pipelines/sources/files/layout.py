@@ -41,10 +41,28 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """The rows of a text document as UTF-8 bytes, and how many remarks stood below them."""
+    """The rows of a UTF-8 document, from `begin` to `end`, and how many remarks stood below them.
+
+    Positions rather than a slice, which would be a second copy of a large file.
+    """
 
     data: bytes
+    begin: int
+    end: int
     lines_below: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    def __contains__(self, part: bytes) -> bool:
+        return self.data.find(part, self.begin, self.end) >= 0
+
+    def cut(self) -> bytes:
+        """The rows by themselves, for the slow paths."""
+        return self.data[self.begin : self.end]
+
+    def count_lines(self) -> int:
+        return self.data.count(b"\n", self.begin, self.end) + (not self.data.endswith(b"\n", self.begin, self.end))
 
 
 def as_utf8(data: bytes, declared: str | None) -> tuple[bytes, str]:
@@ -240,7 +258,7 @@ def find_body(data: bytes, layout: Layout) -> Body:
         end, below = start, below + bool(line)
         if below > REMARK_LINES:
             break
-    return Body(data=data[begin:end], lines_below=below)
+    return Body(data=data, begin=begin, end=end, lines_below=below)
 
 
 def _lines_from_the_end(data: bytes, begin: int) -> Iterator[tuple[int, bytes]]:

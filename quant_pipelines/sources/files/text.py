@@ -13,11 +13,19 @@ from pyarrow import csv
 
 from quant_pipelines.calendars import Calendar
 from quant_pipelines.sources.files import dates
-from quant_pipelines.sources.files.aliases import ADJUSTED_CLOSE, DATE, FACTOR, NULLS, NUMBERS, SYMBOL_COLUMN
+from quant_pipelines.sources.files.aliases import (
+    ADJUSTED_CLOSE,
+    DATE,
+    DELIMITERS,
+    FACTOR,
+    NULLS,
+    NUMBERS,
+    SYMBOL_COLUMN,
+)
 from quant_pipelines.sources.files.columns import Wanted
 from quant_pipelines.sources.files.documents import Document
 from quant_pipelines.sources.files.faults import find_fault, line_of_row
-from quant_pipelines.sources.files.layout import Layout, as_utf8, find_body, find_layout, split_line
+from quant_pipelines.sources.files.layout import Body, Layout, as_utf8, find_body, find_layout, split_line
 from quant_pipelines.sources.files.refusals import Unreadable
 from quant_pipelines.sources.files.rows import Codes, Dialect, Rows, bar_values, finite_numbers, in_order
 from quant_pipelines.sources.files.symbols import SymbolRule
@@ -25,8 +33,8 @@ from quant_pipelines.sources.files.symbols import SymbolRule
 # Beyond this the file is worth several threads of its own.
 _LARGE = 8 << 20
 _QUOTE, _LINE_END = ord('"'), ord("\n")
-# Two quoted texts in one cell, or a quote in the middle of one.
-_QUOTE_INSIDE = re.compile(rb'[^",;|\t\r\n]"[^",;|\t\r\n]')
+# A quotation mark with something on both sides of it that ends no cell.
+_QUOTE_INSIDE = {mark: re.compile(rb'[^"\r\n%b]"[^"\r\n%b]' % ((re.escape(mark.encode()),) * 2)) for mark in DELIMITERS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +56,9 @@ def read_text(document: Document, reading: Reading) -> tuple[Rows, Dialect]:
     layout = _layout(data, reading)
     body = find_body(data, layout)
     try:
-        rows, form = _read_body(body.data, layout, document, reading)
+        rows, form = _read_body(body, layout, document, reading)
     except Unreadable as fault:
-        raise _on_its_line(fault, body.data, layout) from fault
+        raise _on_its_line(fault, body, layout) from fault
     rows, order = in_order(rows)
     dialect = Dialect(
         container=document.container,
@@ -68,10 +76,10 @@ def read_text(document: Document, reading: Reading) -> tuple[Rows, Dialect]:
     return rows, dialect
 
 
-def _on_its_line(fault: Unreadable, body: bytes, layout: Layout) -> Unreadable:
+def _on_its_line(fault: Unreadable, body: Body, layout: Layout) -> Unreadable:
     if fault.row is None:
         return fault
-    return Unreadable(fault.reason, where=f"line {line_of_row(body, fault.row, layout)}")
+    return Unreadable(fault.reason, where=f"line {line_of_row(body.cut(), fault.row, layout)}")
 
 
 def _layout(data: bytes, reading: Reading) -> Layout:
@@ -85,7 +93,7 @@ def _layout(data: bytes, reading: Reading) -> Layout:
     return layout
 
 
-def _read_body(body: bytes, layout: Layout, document: Document, reading: Reading) -> tuple[Rows, str]:
+def _read_body(body: Body, layout: Layout, document: Document, reading: Reading) -> tuple[Rows, str]:
     if not body:
         symbols = reading.symbol.for_no_rows(document, layout)
         return Rows(sessions=np.empty(0, np.int64), symbols=symbols, codes=None, values={}), "no rows"
@@ -101,7 +109,7 @@ def _read_body(body: bytes, layout: Layout, document: Document, reading: Reading
     return rows, stamps.form
 
 
-def _parsed(body: bytes, layout: Layout, reading: Reading) -> tuple[pa.Table, dates.Stamps]:
+def _parsed(body: Body, layout: Layout, reading: Reading) -> tuple[pa.Table, dates.Stamps]:
     date_type = _date_type(body, layout, reading)
     try:
         table = _arrow_table(body, layout, date_type, reading.wanted)
@@ -112,10 +120,10 @@ def _parsed(body: bytes, layout: Layout, reading: Reading) -> tuple[pa.Table, da
 
 
 def _second_attempt(
-    body: bytes, layout: Layout, reading: Reading, date_type: pa.DataType, error: pa.ArrowInvalid
+    body: Body, layout: Layout, reading: Reading, date_type: pa.DataType, error: pa.ArrowInvalid
 ) -> pa.Table:
     """Only the dates may be at fault here: another form may fit them all, or one of them is named."""
-    fault = find_fault(body, layout)
+    fault = find_fault(body.cut(), layout)
     if fault is not None:
         raise fault from error
     if date_type != pa.string():
@@ -126,11 +134,16 @@ def _second_attempt(
     raise Unreadable(f"cannot be read as rows of columns ({error}). Deliver it again.") from error
 
 
-def _date_type(body: bytes, layout: Layout, reading: Reading) -> pa.DataType:
+def _date_type(body: Body, layout: Layout, reading: Reading) -> pa.DataType:
     """Two forms are common enough to be read without a detour through text."""
     if reading.date_format is not None:
         return pa.string()
-    line = body[: 1 << 12].lstrip(b"\r\n").split(b"\n", 1)[0].decode(errors="replace")
+    line = (
+        body.data[body.begin : min(body.end, body.begin + (1 << 12))]
+        .lstrip(b"\r\n")
+        .split(b"\n", 1)[0]
+        .decode(errors="replace")
+    )
     cells = split_line(line, layout.delimiter)
     place = layout.positions[DATE]
     forms = dates.forms_of(cells[place]) if len(cells) > place else []
@@ -140,7 +153,7 @@ def _date_type(body: bytes, layout: Layout, reading: Reading) -> pa.DataType:
     return pa.int64() if dates.COMPACT in names else pa.string()
 
 
-def _arrow_table(body: bytes, layout: Layout, date_type: pa.DataType, wanted: Wanted) -> pa.Table:
+def _arrow_table(body: Body, layout: Layout, date_type: pa.DataType, wanted: Wanted) -> pa.Table:
     unused = {ADJUSTED_CLOSE, FACTOR} - set(wanted.extra)
     fields = [name for name in layout.positions if name not in unused]
     names = [f"column {position}" for position in range(layout.width)]
@@ -152,7 +165,7 @@ def _arrow_table(body: bytes, layout: Layout, date_type: pa.DataType, wanted: Wa
         types[SYMBOL_COLUMN] = pa.dictionary(pa.int32(), pa.string())
     large = len(body) > _LARGE
     return csv.read_csv(
-        pa.BufferReader(pa.py_buffer(body)),
+        pa.BufferReader(pa.py_buffer(body.data).slice(body.begin, len(body))),
         read_options=csv.ReadOptions(
             column_names=names, use_threads=large, block_size=_LARGE if large else max(len(body), 1 << 10)
         ),
@@ -163,18 +176,20 @@ def _arrow_table(body: bytes, layout: Layout, date_type: pa.DataType, wanted: Wa
     )
 
 
-def _account_for_every_line(body: bytes, rows: int, layout: Layout) -> None:
+def _account_for_every_line(body: Body, rows: int, layout: Layout) -> None:
     """As many rows as lines, or a quoted text has swallowed some of them."""
-    if b'"' in body and (_odd_quotes(body) or _QUOTE_INSIDE.search(body)):
-        raise find_fault(body, layout) or Unreadable("quotation marks that do not match. Deliver it again.")
-    lines = body.count(b"\n") + (not body.endswith(b"\n"))
-    if lines != rows and sum(1 for line in body.split(b"\n") if line.rstrip(b"\r")) != rows:
-        raise find_fault(body, layout) or Unreadable(f"{lines} lines make {rows} rows. Correct the quotation marks.")
+    if b'"' in body and (_odd_quotes(body) or _QUOTE_INSIDE[layout.delimiter].search(body.data, body.begin, body.end)):
+        raise find_fault(body.cut(), layout) or Unreadable("quotation marks that do not match. Deliver it again.")
+    lines = body.count_lines()
+    if lines != rows and sum(1 for line in body.cut().split(b"\n") if line.rstrip(b"\r")) != rows:
+        raise find_fault(body.cut(), layout) or Unreadable(
+            f"{lines} lines make {rows} rows. Correct the quotation marks."
+        )
 
 
-def _odd_quotes(body: bytes) -> bool:
+def _odd_quotes(body: Body) -> bool:
     """True where a line opens a quotation that it does not close; arrow lets the last cell of a file do so."""
-    characters = np.frombuffer(body, dtype=np.uint8)
+    characters = np.frombuffer(body.data, dtype=np.uint8, count=len(body), offset=body.begin)
     starts = np.concatenate([[0], np.flatnonzero(characters == _LINE_END) + 1])
     counts = np.add.reduceat(characters == _QUOTE, starts[starts < characters.size], dtype=np.int64)
     return bool((counts % 2).any())

@@ -124,3 +124,7 @@ def copy_of(tmp_path: Path) -> Callable[[Path, int], Path]:
 
     return copy
 
+
+@pytest.fixture
+def schema() -> TableSchema:
+    return SCHEMA

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 # Imported once, before any fork; neither starts a thread until it is used.
 import deltalake
+import pandas as pd
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet
@@ -44,7 +45,8 @@ SCHEMA = TableSchema(
 def rows(days: range, generation: int) -> pa.Table:
     cells = [(FIRST + timedelta(days=day), f"S{symbol}") for day in days for symbol in range(3)]
     return pa.table(
-        [[session for session, _ in cells], [symbol for _, symbol in cells], [generation] * len(cells)], schema=SCHEMA.arrow
+        [[session for session, _ in cells], [symbol for _, symbol in cells], [generation] * len(cells)],
+        schema=SCHEMA.arrow,
     )
 
 
@@ -117,11 +119,13 @@ def ending_of(task: dict[str, Any]) -> dict[str, Any]:
         os.close(reading)
         child(task, report)
     os.close(report)
-    if "kill_after" in task:
-        time.sleep(task["kill_after"])
-        os.kill(process, signal.SIGKILL)
     with os.fdopen(reading) as lines:
-        told = [json.loads(line) for line in lines if line.endswith("\n")]
+        told = [lines.readline()]
+        if "kill_after" in task:
+            # Counted from the first step of the write: before it there is nothing to interrupt.
+            time.sleep(task["kill_after"])
+            os.kill(process, signal.SIGKILL)
+        told = [json.loads(line) for line in [*told, *lines] if line.endswith("\n")]
     _, status = os.waitpid(process, 0)
     return {
         "killed": os.WIFSIGNALED(status),
@@ -132,7 +136,7 @@ def ending_of(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    assert deltalake.__version__
+    assert deltalake.__version__ and pd.__version__
     for line in sys.stdin:
         sys.stdout.write(json.dumps(ending_of(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -8,14 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 ENTRY = str(ROOT / "docker" / "entry.sh")
-START_SECONDS = 90.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 LOCATIONS = "{workspaceOrError{... on Workspace{locationEntries{name locationOrLoadError{__typename}}}}}"
 
@@ -40,23 +40,40 @@ def environment(folder, database_url):
 
 
 @contextmanager
-def serving(role, folder, settings):
-    log = folder / f"{role}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([ENTRY, role], env=settings, stdout=output, stderr=subprocess.STDOUT)
+def serving(folder, settings, *roles):
+    """Run these roles until the block ends; all of them are healthy in it, and obey at its end."""
+    processes = {role: start(role, folder, settings) for role in roles}
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not is_healthy(role, settings):
-            assert process.poll() is None, log.read_text(encoding="utf-8")
-            assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
-            time.sleep(0.5)
-        yield process
+        for role, process in processes.items():
+            while not is_healthy(role, settings):
+                assert process.poll() is None, log_of(role, folder)
+                assert time.monotonic() < deadline, log_of(role, folder)
+                time.sleep(2)
+        yield processes
         # Here and not in `finally`: that a server obeys is part of what is tested.
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(STOP_SECONDS) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+        for process in processes.values():
+            process.terminate()
+        ends = {role: process.wait(STOP_SECONDS) for role, process in processes.items()}
+        assert set(ends.values()) <= {0, -signal.SIGTERM, 128 + signal.SIGTERM}, ends
     finally:
-        process.kill()
-        process.wait()
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
+
+def start(role, folder, settings):
+    # Dagster's servers take SIGTERM for SIGINT, and a shell that runs these tests in the background ignores that.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with (folder / f"{role}.log").open("wb") as output:
+            return subprocess.Popen([ENTRY, role], env=settings, stdout=output, stderr=subprocess.STDOUT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def log_of(role, folder):
+    return (folder / f"{role}.log").read_text(encoding="utf-8")
 
 
 def is_healthy(role, settings):
@@ -67,17 +84,15 @@ def is_healthy(role, settings):
 def test_mlflow_serves_from_its_database(tmp_path, new_database):
     settings = environment(tmp_path, new_database())
     assert not is_healthy("mlflow", settings)
-    with serving("mlflow", tmp_path, settings) as process:
-        command = Path(f"/proc/{process.pid}/cmdline")
+    with serving(tmp_path, settings, "mlflow") as processes:
+        command = Path(f"/proc/{processes['mlflow'].pid}/cmdline")
         assert not command.exists() or "postgresql://" not in command.read_bytes().decode()
 
 
 @pytest.mark.postgres
 def test_webserver_and_daemon_find_the_code(tmp_path, new_database):
     settings = environment(tmp_path, new_database())
-    with ExitStack() as stack:
-        for role in ("code", "webserver", "daemon"):
-            stack.enter_context(serving(role, tmp_path, settings))
+    with serving(tmp_path, settings, "code"), serving(tmp_path, settings, "webserver", "daemon"):
         question = urllib.request.Request(
             f"http://127.0.0.1:{settings['QP_DAGSTER_PORT']}/graphql",
             json.dumps({"query": LOCATIONS}).encode(),

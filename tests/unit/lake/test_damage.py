@@ -67,7 +67,9 @@ def test_damage_is_named_contained_and_healed(filled: Table, rows, days: Days, w
     path = data_files(filled)["2024-01"]
     spoil(path, damage)
 
-    with pytest.raises(FileDamaged, match=rf"{path.name}.*31 sessions from 2024-01-01 to 2024-01-31.*write all of these") as named:
+    with pytest.raises(
+        FileDamaged, match=rf"{path.name}.*31 sessions from 2024-01-01 to 2024-01-31.*write all of these"
+    ) as named:
         filled.read()
     assert isinstance(named.value, StoreDamaged)
     assert [found.path for found in filled.verify()] == [f"period=2024-01/{path.name}"]

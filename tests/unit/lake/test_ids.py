@@ -41,7 +41,14 @@ def as_table(content: dict, schema: TableSchema) -> pa.Table:
 
 def slow_ids(content: dict) -> dict[datetime, str]:
     """The definition, one value at a time."""
-    types = {"close": "float64", "note": "text", "open": "bool", "session": "label_us", "size": "int32", "symbol": "text"}
+    types = {
+        "close": "float64",
+        "note": "text",
+        "open": "bool",
+        "session": "label_us",
+        "size": "int32",
+        "symbol": "text",
+    }
     types["weight"] = "float32"
     described = {"key": ["session", "symbol"], "columns": [[name, types[name]] for name in sorted(types)]}
     fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode()).digest()
@@ -63,7 +70,9 @@ def slow_column(values: list, kind: str) -> bytes:
         words = [(value or "").encode() for value in values]
         return flags + b"".join(struct.pack("<I", len(word)) for word in words) + b"".join(words)
     if kind == "label_us":
-        return flags + b"".join(struct.pack("<q", round((v - datetime(1970, 1, 1)).total_seconds() * 1e6)) for v in values)
+        return flags + b"".join(
+            struct.pack("<q", round((v - datetime(1970, 1, 1)).total_seconds() * 1e6)) for v in values
+        )
     form = {"float64": "<d", "float32": "<f", "int32": "<i", "bool": "<b"}[kind]
     return flags + b"".join(struct.pack(form, 0 if value is None else value) for value in values)
 

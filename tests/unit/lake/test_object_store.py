@@ -77,7 +77,9 @@ def table(options: dict[str, str], schema: TableSchema, request: pytest.FixtureR
     return Lake(root, clock=SystemClock(), storage_options=options).table("demo", schema)
 
 
-def test_versions_ids_and_merges_are_as_in_a_folder(table: Table, lake: Lake, schema: TableSchema, rows, days: Days, writer: Writer):
+def test_versions_ids_and_merges_are_as_in_a_folder(
+    table: Table, lake: Lake, schema: TableSchema, rows, days: Days, writer: Writer
+):
     local = lake.table("demo", schema)
     for store in (table, local):
         store.replace(rows(range(40)), window=days(0, 39), writer=writer)

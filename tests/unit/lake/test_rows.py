@@ -29,16 +29,27 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "null session": (with_column("session", [None] * 3, pa.timestamp("us")), "column session has 3 missing values"),
     "infinity": (with_column("close", [1.0, math.inf, -math.inf], pa.float64()), "column close has 2 infinite values"),
     "key twice": (with_column("symbol", ["A", "B", "A"], pa.string()), "1 rows repeat a key, first session 2024-01-01"),
-    "fraction in integers": (with_column("size", [1.0, 2.5, 3.0], pa.float64()), "column size is double and does not fit"),
+    "fraction in integers": (
+        with_column("size", [1.0, 2.5, 3.0], pa.float64()),
+        "column size is double and does not fit",
+    ),
     "too large an integer": (with_column("size", [1, 2**40, 3], pa.int64()), "column size is int64 and does not fit"),
-    "digits lost": (with_column("weight", [0.1, 1.0, 2.0], pa.float64()), "column weight is double and does not fit float"),
-    "number as text": (with_column("close", ["1", "2", "3"], pa.string()), "column close is string and does not fit double"),
+    "digits lost": (
+        with_column("weight", [0.1, 1.0, 2.0], pa.float64()),
+        "column weight is double and does not fit float",
+    ),
+    "number as text": (
+        with_column("close", ["1", "2", "3"], pa.string()),
+        "column close is string and does not fit double",
+    ),
     "label with a zone": (
         with_column("session", [datetime(2024, 1, 1)] * 3, pa.timestamp("us", "UTC")),
         "column session is timestamp[us, tz=UTC] and does not fit",
     ),
     "outside the window": (
-        with_column("session", [datetime(2024, 1, 1), datetime(2024, 1, 2), datetime(2023, 12, 31)], pa.timestamp("us")),
+        with_column(
+            "session", [datetime(2024, 1, 1), datetime(2024, 1, 2), datetime(2023, 12, 31)], pa.timestamp("us")
+        ),
         "2 rows lie outside the window 2024-01-01 to 2024-01-01, first 2024-01-02",
     ),
 }
@@ -81,9 +92,7 @@ def test_equal_rows_in_another_dress_are_the_same_rows(
 
 
 def test_nan_is_stored_as_null(table: Table, rows, days: Callable[..., Window], writer: Writer):
-    table.replace(
-        with_column("close", [math.nan, 1.0, None], pa.float64())(rows([0])), window=days(0), writer=writer
-    )
+    table.replace(with_column("close", [math.nan, 1.0, None], pa.float64())(rows([0])), window=days(0), writer=writer)
     assert table.read()["close"].to_pylist() == [None, 1.0, None]
 
 

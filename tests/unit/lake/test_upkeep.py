@@ -83,7 +83,9 @@ def test_leftovers_of_dead_writers_are_removed_after_a_day(table: Table, rows, d
     assert (old.exists(), fresh.exists(), table.read().num_rows) == (False, True, 3)
 
 
-def test_a_merge_that_loses_its_race_leaves_everything_as_it_is(tmp_path: Path, schema, rows, days: Days, writer: Writer):
+def test_a_merge_that_loses_its_race_leaves_everything_as_it_is(
+    tmp_path: Path, schema, rows, days: Days, writer: Writer
+):
     """The winner's session is there, no session is there twice, and the next merge succeeds."""
     from quant_pipelines.clock import SystemClock
 
