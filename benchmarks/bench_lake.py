@@ -183,7 +183,8 @@ def many_commits(size: Size) -> None:
         ids = seconds(table.session_ids)
         summary = table.files()
         print(
-            f"  history of all: {history:.3f} s; ids of all sessions: {ids:.3f} s; {summary.count} files in {summary.periods} months"
+            f"  history of all: {history:.3f} s; ids of all sessions: {ids:.3f} s; "
+            f"{summary.count} files in {summary.periods} months"
         )
 
 

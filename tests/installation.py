@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quant_pipelines.cli.dagster_api import DagsterApi
-from quant_pipelines.cli.servers import Server, all_servers, free_port, running
+from quant_pipelines.cli.servers import dagster_servers, free_port, running
 from quant_pipelines.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
@@ -21,11 +21,6 @@ class Installation:
 
     settings: Settings
     api: DagsterApi
-
-    @property
-    def servers(self) -> list[Server]:
-        """The Dagster UI and its daemon; no test here needs MLflow."""
-        return all_servers(self.settings)[:2]
 
 
 @contextmanager
@@ -51,8 +46,8 @@ def installed(home: Path, markets: str, environment: Mapping[str, str] | None = 
 
 @contextmanager
 def serving(installation: Installation) -> Iterator[Installation]:
-    """Its servers, up and answering."""
-    with running(installation.servers, installation.settings, tell=print):
+    """The Dagster UI and its daemon, up and answering."""
+    with running(dagster_servers(installation.settings), installation.settings, tell=print):
         yield installation
 
 

@@ -12,8 +12,6 @@ from quant_pipelines.errors import DependencyFailed, OperatorActionRequired
 
 _TIMEOUT_SECONDS = 60
 _POLL_SECONDS = 1.0
-LOCATION = "quant_pipelines"
-REPOSITORY = "__repository__"
 ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
 SUCCEEDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS"})
 

@@ -10,7 +10,7 @@ from quant_pipelines.calendars import session_key
 from quant_pipelines.cli.dagster_api import DagsterApi
 from quant_pipelines.cli.ingest import run_backfill
 from quant_pipelines.cli.project import console, market_named, open_lake
-from quant_pipelines.cli.servers import all_servers, free_port, running, watch
+from quant_pipelines.cli.servers import dagster_servers, free_port, mlflow_servers, running, watch
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Lake
 from quant_pipelines.lake.tables import PRICES, QUARANTINE, RAW_BARS, RESTATEMENTS
@@ -29,7 +29,7 @@ def demo(
 ) -> None:
     """Build the demo market, materialise the whole graph, print a summary, leave the UIs running."""
     settings = Settings() if servers else _on_private_ports(Settings())
-    wanted = all_servers(settings) if servers else all_servers(settings)[:2]
+    wanted = dagster_servers(settings) + (mlflow_servers(settings) if servers else [])
     console.print("Starting the servers ...")
     with running(wanted, settings, tell=_tell) as processes:
         _await_daemon(DagsterApi(settings.dagster_address))
@@ -43,7 +43,7 @@ def demo(
 def up() -> None:
     """Start the Dagster UI, its daemon and the MLflow UI, until Ctrl-C."""
     settings = Settings()
-    with running(all_servers(settings), settings, tell=_tell) as processes:
+    with running(dagster_servers(settings) + mlflow_servers(settings), settings, tell=_tell) as processes:
         _addresses(settings)
         _until_interrupted(processes, settings)
 

@@ -18,6 +18,8 @@ START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 15.0
 _POLL_SECONDS = 0.25
 _LOG_LINES_SHOWN = 15
+LOOPBACK = "127.0.0.1"
+LOCATION = "quant_pipelines"
 
 
 class PortTaken(OperatorActionRequired):
@@ -39,51 +41,71 @@ class ServerFailed(DependencyFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One process: how to start it, and the address that answers once it is up."""
+    """One process: how to start it, where it listens, and the page that answers once it is up."""
 
     name: str
     command: Sequence[str]
-    address: str | None
+    port: int | None = None
+    page: str | None = None
     port_variable: str = ""
 
 
-def all_servers(settings: Settings) -> list[Server]:
-    """What `qp up` runs."""
-    workspace = ["-w", str(settings.project / "workspace.yaml")]
-    dagster = [sys.executable, "-m"]
-    home = settings.home_path
-    servers = [
+def dagster_servers(settings: Settings) -> list[Server]:
+    """The code, the daemon that launches runs of it, and the UI."""
+    code_port = free_port()
+    workspace = _write_workspace(settings, code_port)
+    python = [sys.executable, "-m"]
+    return [
+        # One code server for both: the daemon would otherwise start one of its own again every minute.
+        Server(
+            name="code-server",
+            command=[
+                *python, "dagster", "code-server", "start", "--host", LOOPBACK, "--port", str(code_port),
+                "--use-python-environment-entry-point",
+                "--python-file", str(settings.project / "definitions.py"), "--location-name", LOCATION,
+            ],
+            port=code_port,
+        ),
         Server(
             name="dagster-webserver",
             command=[
-                *dagster,
-                "dagster_webserver",
-                "-h",
-                settings.host,
-                "-p",
-                str(settings.dagster_port),
-                *workspace,
+                *python, "dagster_webserver", "-h", settings.host, "-p", str(settings.dagster_port), "-w", workspace,
             ],
-            address=settings.dagster_address + "/server_info",
+            port=settings.dagster_port,
+            page=settings.dagster_address + "/server_info",
             port_variable="QP_DAGSTER_PORT",
         ),
-        Server(name="dagster-daemon", command=[*dagster, "dagster._daemon", "run", *workspace], address=None),
-    ]
-    if settings.mlflow_url is None:
-        database = settings.home_path / "mlflow.db"
-        servers.append(
-            Server(
-                name="mlflow",
-                command=[
-                    *dagster, "mlflow", "server", "--host", settings.host, "--port", str(settings.mlflow_port),
-                    "--backend-store-uri", f"sqlite:///{database}",
-                    "--artifacts-destination", (home / "mlflow-artifacts").as_uri(),
-                ],
-                address=settings.mlflow_address + "/health",
-                port_variable="QP_MLFLOW_PORT",
-            )
-        )  # fmt: skip
-    return servers
+        Server(name="dagster-daemon", command=[*python, "dagster._daemon", "run", "-w", workspace]),
+    ]  # fmt: skip
+
+
+def mlflow_servers(settings: Settings) -> list[Server]:
+    """The MLflow UI, unless one runs elsewhere already."""
+    if settings.mlflow_url is not None:
+        return []
+    return [
+        Server(
+            name="mlflow",
+            command=[
+                sys.executable, "-m", "mlflow", "server", "--host", settings.host, "--port", str(settings.mlflow_port),
+                "--workers", "1",
+                "--backend-store-uri", f"sqlite:///{settings.home_path / 'mlflow.db'}",
+                "--artifacts-destination", (settings.home_path / "mlflow-artifacts").as_uri(),
+            ],
+            port=settings.mlflow_port,
+            page=settings.mlflow_address + "/health",
+            port_variable="QP_MLFLOW_PORT",
+        )
+    ]  # fmt: skip
+
+
+def _write_workspace(settings: Settings, code_port: int) -> str:
+    """Where the webserver and the daemon find the code."""
+    path = settings.home_path / "workspace.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = f"{{host: {LOOPBACK}, port: {code_port}, location_name: {LOCATION}}}"
+    path.write_text(f"load_from:\n  - grpc_server: {place}\n", encoding="utf-8")
+    return str(path)
 
 
 @contextmanager
@@ -98,9 +120,10 @@ def running(
     with ExitStack() as stack:
         started: dict[str, subprocess.Popen[bytes]] = {}
         for server in servers:
-            started[server.name] = stack.enter_context(_process(server, settings, logs / f"{server.name}.log"))
-        for server in servers:
-            _await_answer(server, started[server.name], logs / f"{server.name}.log")
+            log = logs / f"{server.name}.log"
+            started[server.name] = stack.enter_context(_process(server, settings, log))
+            # In order: who comes next asks who came before.
+            _await_answer(server, started[server.name], log)
             tell(f"{server.name} is up")
         yield started
 
@@ -117,20 +140,19 @@ def watch(processes: dict[str, subprocess.Popen[bytes]], logs: Path) -> None:
 def free_port() -> int:
     """A port that nobody listens on now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]
 
 
 def _require_free_port(server: Server, host: str) -> None:
-    if server.address is None:
+    if not server.port_variable or server.port is None:
         return
-    port = int(server.address.split(":")[2].split("/")[0])
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((host, server.port))
         except OSError as error:
-            raise PortTaken(host, port, server.port_variable) from error
+            raise PortTaken(host, server.port, server.port_variable) from error
 
 
 @contextmanager
@@ -163,20 +185,29 @@ def _await_answer(server: Server, process: subprocess.Popen[bytes], log: Path) -
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise ServerFailed(_ended(server.name, process, log))
-        if server.address is None or _answers(server.address):
+        if _answers(server):
             return
         time.sleep(_POLL_SECONDS)
-    raise ServerFailed(
-        f"{server.name} did not answer at {server.address} within {START_TIMEOUT_SECONDS:.0f} s. Its log: {log}"
-    )
+    raise ServerFailed(f"{server.name} did not answer within {START_TIMEOUT_SECONDS:.0f} s. Its log: {log}")
 
 
-def _answers(address: str) -> bool:
+def _answers(server: Server) -> bool:
+    if server.page is not None:
+        return _page_answers(server.page)
+    return server.port is None or _port_answers(server.port)
+
+
+def _page_answers(page: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - an http address of our own making
+        with urllib.request.urlopen(page, timeout=2) as answer:  # noqa: S310 - an http address of our own making
             return answer.status == 200  # noqa: PLR2004
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _port_answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def _ended(name: str, process: subprocess.Popen[bytes], log: Path) -> str:

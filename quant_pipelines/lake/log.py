@@ -1,9 +1,9 @@
 """The table's log: which files make which version. Delta Lake, with every commit a compare-and-swap."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
 from quant_pipelines.lake.failures import LogDamaged, TableSchemaChanged, UnknownVersion, storage_failure
-from quant_pipelines.lake.ids import TYPE_NAMES
+from quant_pipelines.lake.recorded import METADATA, created_at, described, differences, foreign, info
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import Store
 from quant_pipelines.lake.values import AsOf, CommitInfo, SessionChange, Trace, Window, Writer, period_of
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PERIOD = "period"
 CHECKPOINT_EVERY = 50
-_METADATA = "quant_pipelines"
 _SCHEMA = "quant_pipelines.schema"
 # What may be deleted is decided by what decisions cite, and never by age: the format must not clean up by itself.
 _FOREVER = "interval 36500 days"
@@ -123,9 +122,9 @@ class Log:
                 partition_by=[PERIOD],
                 name=self.schema.name,
                 description=self.schema.description,
-                configuration={**_CONFIGURATION, _SCHEMA: _described(self.schema)},
+                configuration={**_CONFIGURATION, _SCHEMA: described(self.schema)},
                 storage_options=self.store.options,
-                commit_properties=CommitProperties(custom_metadata={_METADATA: origin}),
+                commit_properties=CommitProperties(custom_metadata={METADATA: origin}),
                 raise_if_key_not_exists=False,
             )
         except (DeltaError, OSError) as error:
@@ -149,7 +148,7 @@ class Log:
                 partition_by=[PERIOD],
                 # No retries: the format would rebase this commit on others and let two runs add one session twice.
                 commit_properties=CommitProperties(
-                    custom_metadata={_METADATA: self._metadata(change)}, max_commit_retries=0
+                    custom_metadata={METADATA: self._metadata(change)}, max_commit_retries=0
                 ),
                 # Checkpoints are made apart (see `checkpoint`): a failing one must not fail a commit that happened.
                 post_commithook_properties=PostCommitHookProperties(
@@ -184,13 +183,13 @@ class Log:
     def history(self, limit: int | None = None) -> list[CommitInfo]:
         """Newest first."""
         handle = self._open(None)
-        return [] if handle is None else [_info(entry) for entry in self._commits(handle, limit)]
+        return [] if handle is None else [info(entry) for entry in self._commits(handle, limit)]
 
     def ids_by_log(self, version: int) -> dict[Session, str]:
         """Every session's content id at a version, told by the commits alone: a second witness beside the files."""
         ids: dict[Session, str | None] = {}
         for entry in reversed(list(self._commits(self._existing(version), None))):
-            for label, _, new in entry[_METADATA]["changes"]:
+            for label, _, new in entry[METADATA]["changes"]:
                 ids[datetime.fromisoformat(label)] = new
         return {session: content_id for session, content_id in ids.items() if content_id is not None}
 
@@ -219,10 +218,10 @@ class Log:
 
     def _require_same_schema(self, handle: "DeltaTable") -> None:
         stored = handle.metadata().configuration.get(_SCHEMA)
-        if stored == _described(self.schema):
+        if stored == described(self.schema):
             return
-        differences = _differences(json.loads(stored), self.schema) if stored else ["it was not made by this library"]
-        raise TableSchemaChanged(self.name, differences)
+        found = differences(json.loads(stored), self.schema) if stored else ["it was not made by this library"]
+        raise TableSchemaChanged(self.name, found)
 
     def _newest(self) -> int:
         handle = self._open(None)
@@ -237,9 +236,7 @@ class Log:
             return as_of
         if as_of.tzinfo is None:
             raise ValueError(f"as_of needs an aware time, got {as_of!r}. Add its time zone.")
-        return next(
-            (_info(entry).version for entry in self._commits(handle, None) if _created_at(entry) <= as_of), None
-        )
+        return next((info(entry).version for entry in self._commits(handle, None) if created_at(entry) <= as_of), None)
 
     def _commits(self, handle: "DeltaTable", limit: int | None) -> Iterator[dict[str, Any]]:
         from deltalake.exceptions import DeltaError
@@ -249,7 +246,7 @@ class Log:
         except (DeltaError, OSError) as error:
             raise LogDamaged(self.name, str(error).splitlines()[0]) from error
         for entry in entries:
-            yield entry if _METADATA in entry else {**entry, _METADATA: _foreign(entry)}
+            yield entry if METADATA in entry else {**entry, METADATA: foreign(entry)}
 
     def _metadata(self, change: Change) -> dict[str, Any]:
         return {
@@ -298,55 +295,3 @@ def _statistics(file: FileEntry) -> str:
             "nullCount": {"session": 0},
         }
     )
-
-
-def _info(entry: Mapping[str, Any]) -> CommitInfo:
-    ours = entry[_METADATA]
-    labels = [datetime.fromisoformat(label) for label, _, _ in ours["changes"]]
-    return CommitInfo(
-        version=entry["version"],
-        operation=ours["operation"],
-        created_at=_created_at(entry),
-        writer=Writer(**ours["writer"]),
-        sessions=len(labels),
-        first=min(labels, default=None),
-        last=max(labels, default=None),
-        rows=ours["rows"],
-    )
-
-
-def _created_at(entry: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(entry[_METADATA]["created_at"])
-
-
-def _described(schema: TableSchema) -> str:
-    columns = {column.name: [TYPE_NAMES[column.type], column.nullable, column.identity] for column in schema.columns}
-    return json.dumps({"key": list(schema.key), "columns": columns}, sort_keys=True)
-
-
-def _differences(stored: Mapping[str, Any], schema: TableSchema) -> list[str]:
-    asked = json.loads(_described(schema))
-    differences = [] if stored["key"] == asked["key"] else [f"its key is {stored['key']}, the code says {asked['key']}"]
-    for name in sorted(stored["columns"].keys() | asked["columns"].keys()):
-        old, new = stored["columns"].get(name), asked["columns"].get(name)
-        if old != new:
-            differences.append(f"column {name} is {_column_text(old)}, the code says {_column_text(new)}")
-    return differences
-
-
-def _column_text(column: list[Any] | None) -> str:
-    if column is None:
-        return "absent"
-    kind, nullable, identity = column
-    return f"{kind}{'' if nullable else ' never null'}{'' if identity else ' (provenance)'}"
-
-
-def _foreign(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A commit that another program made: no session of ours changed in it, as far as anyone can tell."""
-    return {
-        "operation": str(entry.get("operation", "unknown")).lower(),
-        "created_at": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).isoformat(),
-        "writer": {"who": str(entry.get("engineInfo", "another program")), "run_id": None, "code_version": None},
-        "changes": [],
-        "rows": 0,
-    }

@@ -1,5 +1,8 @@
 """What may enter a table: rows checked against the schema, cleaned, cut into periods, in key order."""
 
+# pyarrow.compute makes its functions at import time, where no type checker sees them.
+# pyright: reportAttributeAccessIssue=false
+
 from dataclasses import dataclass
 from functools import cached_property
 

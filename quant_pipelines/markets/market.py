@@ -2,9 +2,9 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from quant_pipelines.calendars import Calendar, Session, calendar_named
 from quant_pipelines.calendars.calendar import midnight
@@ -50,6 +50,11 @@ class Adjustment(Entry, frozen=True):
     path: Path | None = None
 
 
+def _position_as_text(value: Any) -> Any:
+    """Positions may stand in the YAML as the numbers they are."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class FilesSource(Entry, frozen=True):
     """Files on disk: CSV, CSV.gz, zip, Parquet; one per symbol or one for many; see sources/files.
 
@@ -66,7 +71,7 @@ class FilesSource(Entry, frozen=True):
     path: Path
     pattern: str = "*"
     symbol: str | None = None
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, Annotated[str, BeforeValidator(_position_as_text)]] = Field(default_factory=dict)
     date_format: str | None = None
     encoding: str | None = None
     units: Units = Units()

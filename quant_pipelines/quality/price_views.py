@@ -62,13 +62,13 @@ def _adjusted_return(frame: Frame) -> npt.NDArray[np.float64]:
     before, after = order[:-1], order[1:]
     same = symbols[before] == symbols[after]
     before, after = before[same], after[same]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # Only a row that breaks a hard rule divides by zero or overflows; its infinite return is a spike, too.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         step = np.where(np.isnan(factor[before]) & np.isnan(factor[after]), 1.0, factor[before] / factor[after])
         carried = np.full(close.size, np.nan)
         carried[after] = close[before] * step
         reference = np.where(np.isnan(reference), carried, reference)
-        change = close / reference - 1.0
-    return np.where(np.isfinite(change), change, np.nan)
+        return close / reference - 1.0
 
 
 def _dated(table: pa.Table, facts: Facts) -> pa.Table:  # noqa: ARG001

@@ -136,7 +136,8 @@ def ending_of(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    assert deltalake.__version__ and pd.__version__
+    assert deltalake.__version__
+    assert pd.__version__
     for line in sys.stdin:
         sys.stdout.write(json.dumps(ending_of(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -134,7 +134,7 @@ def test_two_damaged_files_share_what_no_whole_file_holds(table: Table, rows, da
     assert (len(damaged), len(whole)) == (2, 1)
 
 
-def test_a_session_in_two_files_is_refused(filled: Table, schema, rows, days: Days, writer: Writer, tmp_path: Path):
+def test_a_session_in_two_files_is_refused(filled: Table, schema, rows, days: Days, writer: Writer):
     """Somebody else wrote to the table with another program: nothing is added up silently."""
     from quant_pipelines.lake.log import Change
     from quant_pipelines.lake.writing import pieces_of, staged_file
@@ -153,7 +153,7 @@ def test_a_broken_log_is_named_and_its_remedy_works(filled: Table, tmp_path: Pat
     entry = log / f"{2:020d}.json"
     shutil.copy(entry, tmp_path / "backup")
     entry.write_bytes(entry.read_bytes()[:100])
-    with pytest.raises(LogDamaged, match="demo/bars.*backup"):
+    with pytest.raises(LogDamaged, match=r"demo/bars.*backup"):
         filled.read()
     shutil.copy(tmp_path / "backup", entry)
     assert filled.read().num_rows == 120

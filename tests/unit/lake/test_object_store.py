@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -32,7 +31,7 @@ def endpoint() -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(address, server)
+        wait_for(port, server)
         with client_of(address) as client:
             client.create_bucket(Bucket=BUCKET)
         yield address
@@ -41,13 +40,13 @@ def endpoint() -> Iterator[str]:
         server.wait()
 
 
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     for _ in range(300):
         assert server.poll() is None, "the store ended at once"
-        with suppress(OSError), urllib.request.urlopen(f"{address}/moto-api/", timeout=1):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.1)
-    raise TimeoutError(address)
+    raise TimeoutError(f"no store at port {port}")
 
 
 @contextmanager
@@ -78,7 +77,7 @@ def table(options: dict[str, str], schema: TableSchema, request: pytest.FixtureR
 
 
 def test_versions_ids_and_merges_are_as_in_a_folder(
-    table: Table, lake: Lake, schema: TableSchema, rows, days: Days, writer: Writer
+    *, table: Table, lake: Lake, schema: TableSchema, rows, days: Days, writer: Writer
 ):
     local = lake.table("demo", schema)
     for store in (table, local):
@@ -92,6 +91,17 @@ def test_versions_ids_and_merges_are_as_in_a_folder(
     assert table.read(as_of=1).equals(rows(range(40)))
     assert table.verify() == []
     assert table.replace(rows([40]), window=days(40), writer=writer).changed == ()
+
+
+def first_time(barrier: threading.Barrier) -> Callable[[], None]:
+    """A fence at which both writers wait for each other once: both have then planned on the same version."""
+    met: list[int] = []
+
+    def fence() -> None:
+        if not met:
+            met.append(barrier.wait())
+
+    return fence
 
 
 def run_together(*work: Callable[[], object]) -> list[object]:
@@ -117,10 +127,7 @@ def test_two_writers_of_different_sessions_both_succeed(table: Table, rows, days
     for turn in range(4):
 
         def write(day: int) -> Callable[[], object]:
-            meet = iter([barrier.wait])
-            return lambda: table.replace(
-                rows([day]), window=days(day), writer=writer, fence=lambda: next(meet, lambda: None)()
-            )
+            return lambda: table.replace(rows([day]), window=days(day), writer=writer, fence=first_time(barrier))
 
         results = run_together(write(2 * turn), write(2 * turn + 1))
         assert not any(isinstance(result, SessionConflict) for result in results)
@@ -132,10 +139,8 @@ def test_two_writers_of_one_session_end_in_one_commit_and_one_conflict(table: Ta
     barrier = threading.Barrier(2, timeout=60)
 
     def write(level: float) -> Callable[[], object]:
-        meet = iter([barrier.wait])
-        return lambda: table.replace(
-            rows([0], level=level), window=days(0), writer=writer, fence=lambda: next(meet, lambda: None)()
-        )
+        fence = first_time(barrier)
+        return lambda: table.replace(rows([0], level=level), window=days(0), writer=writer, fence=fence)
 
     table.replace(rows([0]), window=days(0), writer=writer)
     results = run_together(write(2.0), write(3.0))

@@ -206,7 +206,7 @@ def test_a_fence_keeps_a_late_writer_out(table: Table, rows, days: Callable[...,
 
 
 def test_another_schema_is_refused_and_told_apart(
-    lake: Lake, table: Table, schema: TableSchema, rows, days, writer: Writer
+    *, lake: Lake, table: Table, schema: TableSchema, rows, days, writer: Writer
 ):
     table.replace(rows([0]), window=days(0), writer=writer)
     columns = (*schema.columns[:-1], Column("extra", pa.int64(), "New."))

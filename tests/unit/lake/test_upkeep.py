@@ -3,14 +3,14 @@
 import os
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from quant_pipelines.lake import FileDamaged, Lake, Table, Window, Writer
-from quant_pipelines.lake.log import CHECKPOINT_EVERY, Log
-from quant_pipelines.lake.storage import STAGED_PREFIX, LocalStore
+from quant_pipelines.lake.log import CHECKPOINT_EVERY
+from quant_pipelines.lake.storage import STAGED_PREFIX
 from quant_pipelines.lake.upkeep import FILES_PER_PERIOD
 from quant_pipelines.lake.values import Commit
 
@@ -103,6 +103,7 @@ def test_a_merge_that_loses_its_race_leaves_everything_as_it_is(
     assert table.read().equals(rows([0, 1, 2, 7]))
 
 
+@pytest.mark.nightly
 def test_opening_does_not_slow_down_with_history(table: Table, rows, days: Days, writer: Writer):
     """After a checkpoint only the entries behind it are read: 120 commits open about as fast as 60."""
     times: list[float] = []

@@ -88,6 +88,13 @@ def test_a_jump_beyond_the_markets_threshold_is_a_spike(change, words):
     assert found(session_with(**change), replace(ONE_LISTING, quality=Quality(spike_return=0.9))) == {}
 
 
+def test_a_return_too_large_for_a_number_is_a_spike_and_no_crash():
+    rows = every_session()
+    rows[2] |= {"close": 1e-300, "low": 1e-300}
+    rows[3] |= {"close": 1e300, "high": 1e300, "previous_close": None}
+    assert "the adjusted return inf is above 0.2" in found(prices(*rows))["spike"][1]
+
+
 def test_a_split_is_no_spike():
     """A two-for-one split halves the price and doubles the factor: the adjusted return is nothing."""
     rows = [{**each, "previous_close": None} for each in every_session()]

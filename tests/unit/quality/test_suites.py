@@ -1,19 +1,19 @@
 """The declared suites: Great Expectations says of every row what the fast rules say."""
 
 import json
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from quant_pipelines.quality import PRICE_RULES, RAW_RULES, RulesDisagree, Severity, SuiteFailed, judge, validate
 from quant_pipelines.quality.bars import hard
 from quant_pipelines.quality.checks import Expectation, Known
+from quant_pipelines.quality.expectations import library
 from quant_pipelines.quality.frame import Frame
 from quant_pipelines.quality.price_views import ALL_ROWS
 from quant_pipelines.quality.rules import Frames, Rule
@@ -31,19 +31,22 @@ from tests.unit.quality.making import (
 )
 
 # One example runs fifty expectations, in half a second; the nightly profile looks further.
-FEW = settings(max_examples=settings().max_examples // 8)
+# Not shrunk, which would take minutes: a dozen rows can be read as they are.
+FEW = settings(max_examples=settings().max_examples // 8, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 @pytest.fixture(scope="module")
 def gx() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import great_expectations
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    great_expectations = library()
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-    context = great_expectations.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context
+    stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    config = DataContextConfig(store_backend_defaults=stores, progress_bars=ProgressBarsConfig(globally=False))
+    return great_expectations.get_context(mode="ephemeral", project_config=config)
 
 
 def unexpected_rows(gx: Any, checks: list[Any], frame: Frame) -> list[list[int]]:
@@ -105,7 +108,7 @@ def test_the_suite_and_the_judge_count_alike(table):
     assert report.success == (findings.hard_rows == 0)
 
 
-@settings(max_examples=settings().max_examples // 25)
+@settings(FEW, max_examples=FEW.max_examples // 3)
 @given(table=dirty_prices(), random=st.randoms())
 def test_a_report_depends_on_neither_the_order_of_rows_nor_the_time_of_asking(table, random):
     order = list(range(table.num_rows))

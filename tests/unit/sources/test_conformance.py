@@ -5,7 +5,7 @@ To add one, write a function that makes a ready source in a folder, and name it 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 import pytest
 
 from quant_pipelines.calendars import Session, calendar_named
-from quant_pipelines.markets.market import FilesSource
+from quant_pipelines.clock import FixedClock
+from quant_pipelines.markets.market import FilesSource, SyntheticSource
 from quant_pipelines.sources.files import FileBars
+from quant_pipelines.sources.synthetic import SyntheticBars
 from quant_pipelines.sources.protocol import BARS, BarRequest, BarSource
 
 XSHG = calendar_named("XSHG")
@@ -62,9 +64,16 @@ def files_of_adjusted_prices(folder: Path) -> BarSource:
     )
 
 
+def synthetic(folder: Path) -> BarSource:  # noqa: ARG001  it needs no files
+    """Half a year of an invented market, standing still in time."""
+    config = SyntheticSource(kind="synthetic", seed=7, symbols=12, sectors=3)
+    return SyntheticBars(config, XSHG, datetime(2024, 1, 2), FixedClock(datetime(2024, 6, 28, 20, tzinfo=UTC)))
+
+
 IMPLEMENTATIONS: dict[str, Callable[[Path], BarSource]] = {
     "files": files,
     "files of adjusted prices": files_of_adjusted_prices,
+    "synthetic": synthetic,
 }
 
 

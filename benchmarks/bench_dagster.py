@@ -1,0 +1,104 @@
+"""How long the UI waits: definitions, and the asset page of three markets with ten years of sessions.
+
+Run by `make bench`. Needs Chromium for the page: QP_TEST_BROWSER names it, else the figure is left out.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from quant_pipelines.calendars import parse_session, session_key
+from quant_pipelines.settings import child_environment
+from tests.installation import PROJECT, Installation, installed, serving
+
+NAMES = ("alpha", "beta", "gamma")
+FIRST, LAST = "2015-01-05", "2024-12-31"
+REPEATS = 5
+ENTRY = """
+  {name}:
+    description: Ten years for the benchmark.
+    calendar: {calendar}
+    currency: CNY
+    first_session: 2015-01-05
+    source: {{kind: synthetic, seed: 7, symbols: 5, sectors: 1}}
+    missing_bar: suspended
+    rules: {rules}
+"""
+CALENDARS = {"alpha": ("XSHG", "a_share"), "beta": ("XNYS", "us_equity"), "gamma": ("24/7", "crypto")}
+
+_REPORT_EVENTS = """
+import dagster as dg, definitions
+from sys import argv
+instance = dg.DagsterInstance.get()
+for key in definitions.defs.resolve_asset_graph().get_all_asset_keys():
+    partitions = definitions.defs.resolve_asset_graph().get(key).partitions_def
+    for partition in partitions.get_partition_keys():
+        if partition <= argv[1]:
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+"""
+
+
+def run(installation: Installation, *command: str) -> float:
+    begin = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-W", "ignore", *command],
+        env=child_environment(installation.settings), cwd=PROJECT, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    return time.perf_counter() - begin
+
+
+def definitions_load(installation: Installation) -> None:
+    bare = median(run(installation, "-c", "import dagster") for _ in range(REPEATS))
+    ours = median(run(installation, "-c", "import definitions; definitions.defs") for _ in range(REPEATS))
+    print(f"definitions of three markets load in {ours:.2f} s, {ours / bare:.1f}x `import dagster` ({bare:.2f} s)")
+
+
+def asset_page(installation: Installation) -> None:
+    browser_path = os.environ.get("QP_TEST_BROWSER")
+    if not browser_path:
+        print("asset page: left out, QP_TEST_BROWSER names no browser")
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        opened: list[float] = []
+        queries: dict[str, list[float]] = {}
+        for _ in range(REPEATS + 1):
+            page = browser.new_page()
+            page.on("requestfinished", lambda request: note(request, queries))
+            begin = time.perf_counter()
+            page.goto(f"{installation.settings.dagster_address}/assets/alpha/prices?view=partitions")
+            page.get_by_text("2024-12-31").first.wait_for(timeout=60_000)
+            opened.append(time.perf_counter() - begin)
+            page.close()
+        browser.close()
+    print(f"asset page, first look {opened[0]:.2f} s, then median {median(opened[1:]):.2f} s to the last partition's key")
+    for name, times in sorted(queries.items(), key=lambda item: -median(item[1]))[:8]:
+        print(f"  {name}: median {median(times):.3f} s over {len(times)}, worst {max(times):.3f} s")
+
+
+def note(request, queries: dict[str, list[float]]) -> None:
+    if "/graphql" in request.url and request.method == "POST":
+        name = (request.post_data_json or {}).get("operationName", "?")
+        timing = request.timing
+        queries.setdefault(name, []).append((timing["responseEnd"] - timing["requestStart"]) / 1000)
+
+
+def main() -> None:
+    entries = [ENTRY.format(name=name, calendar=CALENDARS[name][0], rules=CALENDARS[name][1]) for name in NAMES]
+    with tempfile.TemporaryDirectory() as folder, installed(Path(folder), "markets:" + "".join(entries)) as ready:
+        definitions_load(ready)
+        begin = time.perf_counter()
+        run(ready, "-c", _REPORT_EVENTS, session_key(parse_session(LAST)))
+        print(f"(ten years of events for six assets written in {time.perf_counter() - begin:.0f} s)")
+        with serving(ready):
+            asset_page(ready)
+
+
+if __name__ == "__main__":
+    main()
