@@ -77,7 +77,9 @@ def asset_page(installation: Installation) -> None:
             opened.append(time.perf_counter() - begin)
             page.close()
         browser.close()
-    print(f"asset page, first look {opened[0]:.2f} s, then median {median(opened[1:]):.2f} s to the last partition's key")
+    print(
+        f"asset page, first look {opened[0]:.2f} s, then median {median(opened[1:]):.2f} s to the last partition's key"
+    )
     for name, times in sorted(queries.items(), key=lambda item: -median(item[1]))[:8]:
         print(f"  {name}: median {median(times):.3f} s over {len(times)}, worst {max(times):.3f} s")
 

@@ -1,7 +1,7 @@
 """`qp table`: look into the lake."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import typer
@@ -36,6 +36,7 @@ def show(
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
     as_of: AsOf = None,
     rows: Annotated[int, typer.Option(help="How many rows at most.")] = _SHOWN_ROWS,
+    provenance: Annotated[bool, typer.Option(help="Show who delivered each row and when, too.")] = False,
 ) -> None:
     """One session of a table, with its data version."""
     opened = _open(market, name)
@@ -50,7 +51,8 @@ def show(
             f"{market}/{name} has no rows for {session_key(chosen)}; its last session is {session_key(max(ids))}."
         )
     found = opened.read(Window(chosen, chosen), symbols=[symbol] if symbol else None, as_of=when)
-    _print_rows(found.slice(0, rows))
+    wanted = [column.name for column in opened.schema.columns if column.identity or provenance]
+    _print_rows(found.select(wanted).slice(0, rows))
     files = opened.files()
     console.print(
         f"{min(rows, found.num_rows)} of {found.num_rows} rows of {session_key(chosen)}; data version {ids[chosen]}\n"
@@ -130,10 +132,13 @@ def _as_of(text: str | None) -> int | datetime | None:
 def _print_rows(rows: pa.Table) -> None:
     shown = Shown(*rows.column_names)
     for row in rows.to_pylist():
-        shown.add_row(
-            *(
-                "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-                for value in row.values()
-            )
-        )
+        shown.add_row(*(_text(value) for value in row.values()))
     console.print(shown)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return session_key(value)
+    return f"{value:.8g}" if isinstance(value, float) else str(value)

@@ -13,8 +13,7 @@ from assets.keys import PRICES, RAW_BARS, key_of
 from assets.prices import price_assets
 from quant_pipelines.calendars import parse_session, session_key
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.lake import Lake
-from quant_pipelines.lake import tables
+from quant_pipelines.lake import Lake, tables
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
 from resources.sources import SourcesResource

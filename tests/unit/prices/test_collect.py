@@ -49,9 +49,7 @@ def test_the_source_and_the_time_of_fetching_are_recorded(lake):
 def test_the_fallback_answers_when_the_source_does_not_and_the_collection_says_so(lake):
     """S2-70, S2-109, X-14: never silent."""
     backup = RowBars([bar(MONDAY)], name="backup")
-    collected = collector(lake, Broken([], name="first"), market(), backup).collect(
-        WEEK, writer=WRITER, fence=no_fence
-    )
+    collected = collector(lake, Broken([], name="first"), market(), backup).collect(WEEK, writer=WRITER, fence=no_fence)
     assert collected.source == "backup"
     assert "first failed: The vendor does not answer" in (collected.degraded or "")
 

@@ -17,8 +17,8 @@ from quant_pipelines.calendars import Session, calendar_named
 from quant_pipelines.clock import FixedClock
 from quant_pipelines.markets.market import FilesSource, SyntheticSource
 from quant_pipelines.sources.files import FileBars
-from quant_pipelines.sources.synthetic import SyntheticBars
 from quant_pipelines.sources.protocol import BARS, BarRequest, BarSource
+from quant_pipelines.sources.synthetic import SyntheticBars
 
 XSHG = calendar_named("XSHG")
 SESSIONS = XSHG.sessions(datetime(2024, 1, 2), datetime(2024, 3, 29))
@@ -64,7 +64,7 @@ def files_of_adjusted_prices(folder: Path) -> BarSource:
     )
 
 
-def synthetic(folder: Path) -> BarSource:  # noqa: ARG001  it needs no files
+def synthetic(folder: Path) -> BarSource:
     """Half a year of an invented market, standing still in time."""
     config = SyntheticSource(kind="synthetic", seed=7, symbols=12, sectors=3)
     return SyntheticBars(config, XSHG, datetime(2024, 1, 2), FixedClock(datetime(2024, 6, 28, 20, tzinfo=UTC)))
