@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from assets.keys import PRICES, RAW_BARS, key_of
 from assets.metadata import records
@@ -13,8 +12,17 @@ from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Window, tables
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.markets import Market
-from quant_pipelines.prices import label_window
-from quant_pipelines.quality import PRICE_RULES, RAW_RULES, Rule, RuleResult, Severity, facts_for, validate
+from quant_pipelines.prices import label_window, look_back
+from quant_pipelines.quality import (
+    PRICE_RULES,
+    RAW_RULES,
+    Rule,
+    RuleResult,
+    Severity,
+    ValidationReport,
+    facts_for,
+    validate,
+)
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
 
@@ -36,11 +44,28 @@ def _suite(market: Market, name: str, schema: TableSchema, rules: Sequence[Rule]
     def suite(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, sources: SourcesResource
     ) -> Iterable[dg.AssetCheckResult]:
-        window = sessions_checked(context, market)
-        rows = lake.open().table(market.name, schema).read(label_window(market.sessions_calendar, window))
-        yield from _results(market, name, rules, rows, window, sources)
+        table = lake.open().table(market.name, schema)
+        window = _judged(sessions_checked(context, market), market, name)
+        facts = facts_for(
+            market,
+            sources.source(market).listings(),
+            window,
+            SystemClock(),
+            newest=max(table.session_ids(), default=None),
+        )
+        rows = table.read(label_window(market.sessions_calendar, window))
+        yield from _results(key_of(market, name), rules, validate(rows, rules, facts))
 
     return suite
+
+
+def _judged(window: Window, market: Market, name: str) -> Window:
+    """Prices are judged with the sessions before them: a gap is only seen by who looks back far enough."""
+    if name != PRICES:
+        return window
+    calendar = market.sessions_calendar
+    first = look_back(calendar, window.first, market.quality.gap_sessions, earliest=market.begins)
+    return Window(first, window.last)
 
 
 def _spec(market: Market, name: str, rule: Rule) -> dg.AssetCheckSpec:
@@ -54,16 +79,12 @@ def _spec(market: Market, name: str, rule: Rule) -> dg.AssetCheckSpec:
     )
 
 
-def _results(
-    market: Market, name: str, rules: Sequence[Rule], rows: pa.Table, window: Window, sources: SourcesResource
-) -> Iterable[dg.AssetCheckResult]:
-    facts = facts_for(market, sources.source(market).listings(), window, SystemClock(), newest=window.last)
-    report = validate(rows, rules, facts)
+def _results(asset: dg.AssetKey, rules: Sequence[Rule], report: ValidationReport) -> Iterable[dg.AssetCheckResult]:
     found = {result.rule: result for result in report.results}
     for rule in rules:
         result = found.get(rule.name)
         yield dg.AssetCheckResult(
-            asset_key=key_of(market, name),
+            asset_key=asset,
             check_name=rule.name,
             passed=result is not None and result.success,
             severity=dg.AssetCheckSeverity.ERROR if rule.severity is Severity.HARD else dg.AssetCheckSeverity.WARN,

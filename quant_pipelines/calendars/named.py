@@ -20,9 +20,13 @@ class UnknownCalendar(OperatorActionRequired):
     code = "QP112"
 
 
-@cache
 def calendar_named(name: str, bar: str = DAILY) -> Calendar:
-    """The calendar for an exchange code such as `XSHG`, or `24/7`."""
+    """The calendar for an exchange code such as `XSHG`, or `24/7`; one object for each."""
+    return _calendar(name, bar)
+
+
+@cache
+def _calendar(name: str, bar: str) -> Calendar:
     if name == ALWAYS_OPEN:
         return AlwaysOpen(STEPS[bar])
     if bar != DAILY:

@@ -1,6 +1,8 @@
 """The commands, and how their errors look."""
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 from rich.console import Console
@@ -25,8 +27,15 @@ app.add_typer(table, name="table")
 
 def main() -> None:
     """Run a command; an error of ours is a sentence, not a stack trace."""
+    # A terminated command stops its servers like an interrupted one; by default Python would just be gone.
+    signal.signal(signal.SIGTERM, _leave)
     try:
         app()
     except QuantPipelinesError as error:
         Console(stderr=True).print(f"[bold red]{error.code}[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del frame
+    sys.exit(128 + number)

@@ -1,13 +1,15 @@
 """The command line as a person types it: sentences, exit codes, tables."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.installation import PROJECT, synthetic_market
+from quant_pipelines.settings import child_environment
+from tests.installation import PROJECT, installed, synthetic_market
 
 QP = [sys.executable, "-c", "from quant_pipelines.cli import main; main()"]
 
@@ -160,3 +162,35 @@ def test_a_taken_port_is_named_before_anything_starts(shell):
     assert done.returncode == 1
     assert f"Port {port}" in done.stderr
     assert "QP_DAGSTER_PORT=" in done.stderr
+
+
+def processes_of(home: Path) -> list[int]:
+    """Who runs with this home."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and f"QP_HOME={home}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see whose processes are left")
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)])
+def test_stopping_the_servers_leaves_no_process_behind(tmp_path, how):
+    with installed(tmp_path, synthetic_market(first_session="2024-01-02", symbols=5)) as installation:
+        up = subprocess.Popen(
+            [*QP, "up"], env=child_environment(installation.settings), cwd=PROJECT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        assert up.stdout is not None
+        lines = []
+        while "Ctrl-C stops them." not in (line := up.stdout.readline()):
+            lines.append(line)
+            assert line, f"ended early: {lines}"
+        home = installation.settings.home_path
+        assert len(processes_of(home)) >= 4
+        up.send_signal(how)
+        up.communicate(timeout=60)
+        assert processes_of(home) == []
