@@ -12,18 +12,15 @@ from assets.keys import INGEST, PRICES, RAW_BARS, key_of
 from assets.metadata import column_schema, line_plot, preview, records, rows_by_session, span_of
 from assets.partitions import session_partitions, sessions_of
 from assets.reactions import reacting
-from assets.recording import record_sessions
+from assets.recording import inputs_of, record_sessions, recorded
 from quant_pipelines.calendars import Session, session_key
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Commit, tables
 from quant_pipelines.markets import Market
-from quant_pipelines.prices import REFERENCE_SESSIONS, Collector, Published, Publisher, market_curve
+from quant_pipelines.prices import REFERENCE_SESSIONS, Collected, Collector, Published, Publisher, chunks, market_curve
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
 
-# A year of sessions in one run: long enough that starting a process does not count, short enough that
-# 5,000 symbols fit in memory and a failed chunk is repeated cheaply.
-SESSIONS_PER_RUN = 250
 SOURCE_POOL = "source"
 # A session's reference price is the last traded close before it, so a corrected bar makes later sessions stale too.
 REFERENCE_MAPPING = dg.TimeWindowPartitionMapping(
@@ -43,7 +40,7 @@ def _raw_bars(market: Market) -> dg.AssetsDefinition:
         group_name=INGEST,
         description=f"{tables.RAW_BARS.description}\n\n{market.description}",
         partitions_def=session_partitions(market),
-        backfill_policy=dg.BackfillPolicy.multi_run(SESSIONS_PER_RUN),
+        backfill_policy=dg.BackfillPolicy.single_run(),
         code_version="1",
         owners=[market.owner],
         kinds={"parquet", "deltalake"},
@@ -54,7 +51,6 @@ def _raw_bars(market: Market) -> dg.AssetsDefinition:
     def raw_bars(
         context: dg.AssetExecutionContext, lake: LakeResource, sources: SourcesResource
     ) -> dg.MaterializeResult:
-        window = sessions_of(context)
         collector = Collector(
             market=market,
             source=sources.source(market),
@@ -62,18 +58,18 @@ def _raw_bars(market: Market) -> dg.AssetsDefinition:
             lake=lake.open(),
             clock=SystemClock(),
         )
-        with reacting(context):
-            collected = collector.collect(window, writer=lake.writer(context), fence=lake.fence(context))
-        metadata = {
-            **_shape(collected.bars, collected.commit),
-            "source": collected.source,
-            "degraded": collected.degraded or "no",
-            "preview": preview(collected.bars),
-        }
-        versions = lake.open().table(market.name, tables.RAW_BARS).session_ids(window)
-        return record_sessions(
-            context, versions=versions, metadata=metadata, by_session=_row_counts(collected.bars), inputs={}
-        )
+        for chunk in chunks(market.sessions_calendar, sessions_of(context)):
+            with reacting(context):
+                collected = collector.collect(chunk, writer=lake.writer(context), fence=lake.fence(context))
+            record_sessions(
+                context,
+                chunk,
+                versions=lake.open().table(market.name, tables.RAW_BARS).session_ids(chunk),
+                metadata=_collected_metadata(collected),
+                by_session=_row_counts(collected.bars),
+                inputs=(),
+            )
+        return recorded()
 
     return raw_bars
 
@@ -87,7 +83,7 @@ def _prices(market: Market) -> dg.AssetsDefinition:
         group_name=INGEST,
         description=f"{tables.PRICES.description}\n\n{market.description}",
         partitions_def=session_partitions(market),
-        backfill_policy=dg.BackfillPolicy.multi_run(SESSIONS_PER_RUN),
+        backfill_policy=dg.BackfillPolicy.single_run(),
         automation_condition=follow_upstream(),
         code_version="1",
         owners=[market.owner],
@@ -96,9 +92,7 @@ def _prices(market: Market) -> dg.AssetsDefinition:
         metadata=column_schema(tables.PRICES),
     )
     def prices(context: dg.AssetExecutionContext, lake: LakeResource, sources: SourcesResource) -> dg.MaterializeResult:
-        window = sessions_of(context)
         store = lake.open()
-        raw_versions = store.table(market.name, tables.RAW_BARS).session_ids(window)
         source = sources.source(market)
         publisher = Publisher(
             market=market,
@@ -107,16 +101,19 @@ def _prices(market: Market) -> dg.AssetsDefinition:
             lake=store,
             clock=SystemClock(),
         )
-        with reacting(context):
-            published = publisher.publish(window, writer=lake.writer(context), fence=lake.fence(context))
-        versions = store.table(market.name, tables.PRICES).session_ids(window)
-        return record_sessions(
-            context,
-            versions=versions,
-            metadata=_published_metadata(published),
-            by_session=_row_counts(published.prices),
-            inputs={upstream: raw_versions},
-        )
+        for chunk in chunks(market.sessions_calendar, sessions_of(context)):
+            inputs = inputs_of(context, {upstream: store.table(market.name, tables.RAW_BARS).session_ids(chunk)})
+            with reacting(context):
+                published = publisher.publish(chunk, writer=lake.writer(context), fence=lake.fence(context))
+            record_sessions(
+                context,
+                chunk,
+                versions=store.table(market.name, tables.PRICES).session_ids(chunk),
+                metadata=_published_metadata(published),
+                by_session=_row_counts(published.prices),
+                inputs=inputs,
+            )
+        return recorded()
 
     return prices
 
@@ -133,6 +130,15 @@ def _shape(table: pa.Table, commit: Commit) -> dict[str, Any]:
         "table_version": commit.version,
         "sessions_changed": len(commit.changed),
         "sessions_equal": commit.unchanged,
+    }
+
+
+def _collected_metadata(collected: Collected) -> dict[str, Any]:
+    return {
+        **_shape(collected.bars, collected.commit),
+        "source": collected.source,
+        "degraded": collected.degraded or "no",
+        "preview": preview(collected.bars),
     }
 
 

@@ -4,7 +4,8 @@ A run over a range would otherwise stamp all of its sessions with one DataVersio
 run over one of them would look like a change where there was none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from quant_pipelines.calendars import Session, parse_session
 from quant_pipelines.digest import digest_json
+from quant_pipelines.lake import Window
 
 # Dagster 1.13 has no public way to give each partition of a range run its own DataVersion. The mark below is
 # the one its own observable sources use to say "this body logged its events itself"; tests/unit/assets hold
@@ -30,27 +32,46 @@ _EVENTS_ARE_LOGGED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 EMPTY_SESSION = digest_json([])
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What an asset is about to read: each session's content id, and the newest event that can have made it."""
+
+    key: dg.AssetKey
+    versions: Mapping[Session, str]
+    newest_event: str
+
+
+def inputs_of(
+    context: dg.AssetExecutionContext, versions: Mapping[dg.AssetKey, Mapping[Session, str]]
+) -> Sequence[Input]:
+    """Take note of the inputs before they are read: what arrives later makes the result stale, as it should."""
+    return [Input(key, ids, _newest_event(context, key)) for key, ids in versions.items()]
+
+
 def record_sessions(
     context: dg.AssetExecutionContext,
+    window: Window,
     *,
     versions: Mapping[Session, str],
     metadata: Mapping[str, Any],
     by_session: Mapping[Session, Mapping[str, Any]],
-    inputs: Mapping[dg.AssetKey, Mapping[Session, str]],
-) -> dg.MaterializeResult:
-    """Log one materialisation for each partition of the run and return the asset's result."""
-    pointers = {upstream: _latest_event(context, upstream) for upstream in inputs}
+    inputs: Sequence[Input],
+) -> None:
+    """Log one materialisation for each of the run's partitions in the window."""
+    code_version = context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id
     for partition in context.partition_keys:
         session = parse_session(partition)
+        if session not in window:
+            continue
         version = versions.get(session, EMPTY_SESSION)
         tags = {
             DATA_VERSION_TAG: version,
             DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
-            CODE_VERSION_TAG: context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id,
+            CODE_VERSION_TAG: code_version,
         }
-        for upstream, upstream_versions in inputs.items():
-            tags[get_input_data_version_tag(upstream)] = upstream_versions.get(session, "")
-            tags[get_input_event_pointer_tag(upstream)] = pointers[upstream]
+        for each in inputs:
+            tags[get_input_data_version_tag(each.key)] = each.versions.get(session, EMPTY_SESSION)
+            tags[get_input_event_pointer_tag(each.key)] = each.newest_event
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=context.asset_key,
@@ -59,10 +80,14 @@ def record_sessions(
                 tags=tags,
             )
         )
+
+
+def recorded() -> dg.MaterializeResult:
+    """The result of a body that has logged its own events."""
     return dg.MaterializeResult(metadata=_EVENTS_ARE_LOGGED)
 
 
-def _latest_event(context: dg.AssetExecutionContext, upstream: dg.AssetKey) -> str:
-    """Storage id of the newest upstream event; staleness is what came after it."""
+def _newest_event(context: dg.AssetExecutionContext, upstream: dg.AssetKey) -> str:
+    """Storage id of the upstream's newest event; staleness is what came after it."""
     newest = context.instance.fetch_materializations(upstream, limit=1).records
     return str(newest[0].storage_id) if newest else NULL_EVENT_POINTER

@@ -10,7 +10,7 @@ from quant_pipelines.markets import Market
 from quant_pipelines.markets.market import FilesSource
 from quant_pipelines.prices import all_sessions
 from resources.sources import SourcesResource
-from sensors.jobs import already_launched, refresh_job_name, refresh_requests
+from sensors.jobs import already_launched, refresh_job_name, refresh_request
 
 SECONDS_BETWEEN_LOOKS = 60
 
@@ -39,7 +39,10 @@ def arrival_sensor(market: Market) -> dg.SensorDefinition:
         if watermark.token == context.cursor or already_launched(context.instance, market, watermark.token):
             yield dg.SkipReason(f"The files of {market.name} have not changed.")
             return
-        yield from refresh_requests(market, sessions, watermark=watermark.token)
+        if sessions:
+            yield refresh_request(market, sessions, watermark=watermark.token)
+        else:
+            yield dg.SkipReason(f"The files of {market.name} hold no closed session of its calendar yet.")
         context.update_cursor(watermark.token)
 
     return files

@@ -1,6 +1,6 @@
 """The jobs that schedules and sensors launch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -8,7 +8,6 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from assets.keys import PRICES, RAW_BARS, key_of
 from assets.partitions import partition_key
-from assets.prices import SESSIONS_PER_RUN
 from quant_pipelines.calendars import Session
 from quant_pipelines.markets import Market
 
@@ -31,21 +30,19 @@ def refresh_job(market: Market) -> UnresolvedAssetJobDefinition:
     )
 
 
-def refresh_requests(market: Market, sessions: Sequence[Session], *, watermark: str) -> Iterator[dg.RunRequest]:
-    """One run for each chunk of sessions, each launched at most once per watermark."""
-    for start in range(0, len(sessions), SESSIONS_PER_RUN):
-        chunk = sessions[start : start + SESSIONS_PER_RUN]
-        first, last = partition_key(market, chunk[0]), partition_key(market, chunk[-1])
-        yield dg.RunRequest(
-            run_key=f"{market.name}:{first}:{last}:{watermark}",
-            job_name=refresh_job_name(market),
-            tags={
-                ASSET_PARTITION_RANGE_START_TAG: first,
-                ASSET_PARTITION_RANGE_END_TAG: last,
-                MARKET_TAG: market.name,
-                WATERMARK_TAG: watermark,
-            },
-        )
+def refresh_request(market: Market, sessions: Sequence[Session], *, watermark: str) -> dg.RunRequest:
+    """One run over the sessions, launched at most once per watermark."""
+    first, last = partition_key(market, sessions[0]), partition_key(market, sessions[-1])
+    return dg.RunRequest(
+        run_key=f"{market.name}:{first}:{last}:{watermark}",
+        job_name=refresh_job_name(market),
+        tags={
+            ASSET_PARTITION_RANGE_START_TAG: first,
+            ASSET_PARTITION_RANGE_END_TAG: last,
+            MARKET_TAG: market.name,
+            WATERMARK_TAG: watermark,
+        },
+    )
 
 
 def already_launched(instance: dg.DagsterInstance, market: Market, watermark: str) -> bool:

@@ -13,7 +13,7 @@ from quant_pipelines.markets import Market
 from quant_pipelines.prices import sessions_to_refresh
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
-from sensors.jobs import already_launched, refresh_job_name, refresh_requests
+from sensors.jobs import already_launched, refresh_job_name, refresh_request
 
 # Vendors publish a daily bar some minutes after the close.
 AFTER_CLOSE = timedelta(minutes=30)
@@ -52,9 +52,10 @@ def new_sessions(
     except QuantPipelinesError as error:
         yield dg.SkipReason(str(error))
         return
-    if not sessions:
+    if sessions:
+        yield refresh_request(market, sessions, watermark=watermark.token)
+    else:
         yield dg.SkipReason(f"{market.name} has no closed session that is not in the lake yet.")
-    yield from refresh_requests(market, sessions, watermark=watermark.token)
 
 
 def _cadence(market: Market) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Window, tables
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.markets import Market
-from quant_pipelines.prices import label_window, look_back
+from quant_pipelines.prices import chunks, label_window, look_back
 from quant_pipelines.quality import (
     PRICE_RULES,
     RAW_RULES,
@@ -21,6 +21,7 @@ from quant_pipelines.quality import (
     Severity,
     ValidationReport,
     facts_for,
+    merged,
     validate,
 )
 from resources.lake import LakeResource
@@ -44,17 +45,16 @@ def _suite(market: Market, name: str, schema: TableSchema, rules: Sequence[Rule]
     def suite(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, sources: SourcesResource
     ) -> Iterable[dg.AssetCheckResult]:
+        calendar = market.sessions_calendar
         table = lake.open().table(market.name, schema)
-        window = _judged(sessions_checked(context, market), market, name)
-        facts = facts_for(
-            market,
-            sources.source(market).listings(),
-            window,
-            SystemClock(),
-            newest=max(table.session_ids(), default=None),
-        )
-        rows = table.read(label_window(market.sessions_calendar, window))
-        yield from _results(key_of(market, name), rules, validate(rows, rules, facts))
+        newest = max(table.session_ids(), default=None)
+        listings = sources.source(market).listings()
+        reports: list[ValidationReport] = []
+        for chunk in chunks(calendar, sessions_checked(context, market)):
+            window = _judged(chunk, market, name)
+            facts = facts_for(market, listings, window, SystemClock(), newest=newest)
+            reports.append(validate(table.read(label_window(calendar, window)), rules, facts))
+        yield from _results(key_of(market, name), rules, merged(reports))
 
     return suite
 

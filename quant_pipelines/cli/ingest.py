@@ -11,11 +11,10 @@ from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Window, Writer, no_fence
 from quant_pipelines.markets import Market
-from quant_pipelines.prices import Collector, Publisher, all_sessions
+from quant_pipelines.prices import Collector, Publisher, all_sessions, chunks
 from quant_pipelines.settings import Settings
 from quant_pipelines.sources import open_source
 
-_CHUNK = 250
 _WRITER = Writer(who="qp ingest", run_id=None, code_version=None)
 
 MarketName = Annotated[str, typer.Argument(help="A market of markets.yaml.")]
@@ -43,13 +42,11 @@ def ingest(market: MarketName, first: From = None, last: To = None) -> None:
     rows = restated = 0
     with _progress() as progress:
         task = progress.add_task(f"{market} sessions", total=len(sessions))
-        for start in range(0, len(sessions), _CHUNK):
-            chunk = sessions[start : start + _CHUNK]
-            window = Window(chunk[0], chunk[-1])
+        for window in chunks(entry.sessions_calendar, Window(sessions[0], sessions[-1])):
             collector.collect(window, writer=_WRITER, fence=no_fence)
             published = publisher.publish(window, writer=_WRITER, fence=no_fence)
             rows, restated = rows + published.prices.num_rows, restated + published.restatements.num_rows
-            progress.advance(task, len(chunk))
+            progress.advance(task, len(entry.sessions_calendar.sessions(window.first, window.last)))
     console.print(
         f"{market}: {len(sessions)} sessions, {session_key(sessions[0])} to {session_key(sessions[-1])}, "
         f"{rows} prices, {restated} restated values. See `qp table show {market} prices`."

@@ -4,7 +4,14 @@ from quant_pipelines.prices.adjust import adjusted
 from quant_pipelines.prices.build import REFERENCE_SESSIONS, HardFindings, Published, Publisher
 from quant_pipelines.prices.collect import Collected, Collector, NoSourceAnswered
 from quant_pipelines.prices.curve import market_curve
-from quant_pipelines.prices.windows import SessionNotClosed, all_sessions, label_window, look_back, sessions_to_refresh
+from quant_pipelines.prices.windows import (
+    SessionNotClosed,
+    all_sessions,
+    chunks,
+    label_window,
+    look_back,
+    sessions_to_refresh,
+)
 
 __all__ = [
     "REFERENCE_SESSIONS",
@@ -17,6 +24,7 @@ __all__ = [
     "SessionNotClosed",
     "adjusted",
     "all_sessions",
+    "chunks",
     "label_window",
     "look_back",
     "market_curve",

@@ -10,6 +10,8 @@ from quant_pipelines.lake.tables import RAW_BARS
 from quant_pipelines.markets import Market
 from quant_pipelines.sources import Watermark
 
+# A year: 5,000 symbols of it are a quarter of a gigabyte.
+SESSIONS_PER_CHUNK = 250
 _LAST_INSTANT = timedelta(microseconds=1)
 
 
@@ -37,6 +39,13 @@ def look_back(calendar: Calendar, session: Session, count: int, *, earliest: Ses
     """The session that lies count sessions before, or the market's first one."""
     known = calendar.sessions(earliest, session)
     return known[max(0, len(known) - 1 - count)]
+
+
+def chunks(calendar: Calendar, window: Window) -> list[Window]:
+    """The window cut into spans that fit in memory, oldest first: later ones look back on earlier ones."""
+    sessions = calendar.sessions(window.first, window.last)
+    starts = range(0, len(sessions), SESSIONS_PER_CHUNK)
+    return [Window(part[0], part[-1]) for part in (sessions[start : start + SESSIONS_PER_CHUNK] for start in starts)]
 
 
 def sessions_to_refresh(market: Market, lake: Lake, watermark: Watermark, clock: Clock) -> list[Session]:

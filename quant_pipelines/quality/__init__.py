@@ -7,7 +7,7 @@ from quant_pipelines.quality.prices import PRICE_RULES
 from quant_pipelines.quality.raw_bars import RAW_RULES
 from quant_pipelines.quality.rules import Rule, Severity, View
 from quant_pipelines.quality.shape import WrongColumns
-from quant_pipelines.quality.validation import RuleResult, RulesDisagree, ValidationReport, validate
+from quant_pipelines.quality.validation import RuleResult, RulesDisagree, ValidationReport, merged, validate
 
 __all__ = [
     "PRICE_RULES",
@@ -26,5 +26,6 @@ __all__ = [
     "WrongColumns",
     "facts_for",
     "judge",
+    "merged",
     "validate",
 ]

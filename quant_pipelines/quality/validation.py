@@ -1,7 +1,7 @@
 """The suites, run by Great Expectations: the declared rules, proved against the fast ones on every run."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -123,6 +123,29 @@ def validate(frame: pa.Table, suite_rules: Sequence[Rule], facts: Facts) -> Vali
             return ValidationReport(results=tuple(found.values()), skipped=tuple(rule.name for rule in others))
         found |= _run(others, frames, facts, suite)
     return ValidationReport(results=tuple(found[rule.name] for rule in suite_rules))
+
+
+def merged(reports: Sequence[ValidationReport]) -> ValidationReport:
+    """One report over spans that were judged apart: counts add up, the first examples stay."""
+    by_rule: dict[str, list[RuleResult]] = {}
+    for report in reports:
+        for result in report.results:
+            by_rule.setdefault(result.rule, []).append(result)
+    skipped = {rule for report in reports for rule in report.skipped}
+    return ValidationReport(
+        results=tuple(_added(results) for rule, results in by_rule.items() if rule not in skipped),
+        skipped=tuple(sorted(skipped)),
+    )
+
+
+def _added(results: Sequence[RuleResult]) -> RuleResult:
+    return replace(
+        results[0],
+        rows=sum(each.rows for each in results),
+        broken=sum(each.broken for each in results),
+        examples=tuple(example for each in results for example in each.examples)[:EXAMPLES],
+        expectations=tuple(outcome for each in results for outcome in each.expectations),
+    )
 
 
 def _run(rules: Iterable[Rule], frames: Frames, facts: Facts, suite: Suite) -> dict[str, RuleResult]:

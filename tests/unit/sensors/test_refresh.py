@@ -95,15 +95,15 @@ def test_a_changed_file_is_read_again_from_the_first_session(tmp_path, instance,
     assert moved != cursor
 
 
-def test_a_long_history_is_one_run_for_each_year_of_sessions(tmp_path, instance, resources):
-    days = [f"{2023 + index // 12}-{index % 12 + 1:02d}-15,1,2,1,2,10" for index in range(18)]
+def test_a_long_history_is_one_run(tmp_path, instance, resources):
+    days = [f"{2023 + index // 12}-{index % 12 + 1:02d}-17,1,2,1,2,10" for index in range(18)]
     write(tmp_path / "us", *days)
     entry = files_market(tmp_path / "us", first_session="2023-01-03")
-    requests, _, _ = tick(entry, instance, resources)
-    assert len(requests) == 2
-    assert len({request.run_key for request in requests}) == 2
-    assert {request.tags[MARKET_TAG] for request in requests} == {"us"}
-    assert len({request.tags[WATERMARK_TAG] for request in requests}) == 1
+    (request,), _, _ = tick(entry, instance, resources)
+    assert request.tags["dagster/asset_partition_range_start"] == "2023-01-03"
+    assert request.tags["dagster/asset_partition_range_end"] == "2024-06-17"
+    assert request.tags[MARKET_TAG] == "us"
+    assert request.tags[WATERMARK_TAG] in request.run_key
 
 
 def test_a_failed_run_becomes_one_incident(tmp_path):
