@@ -119,12 +119,15 @@ def _prices(market: Market) -> dg.AssetsDefinition:
 
 
 def _row_counts(table: pa.Table) -> dict[Session, dict[str, Any]]:
-    return {session: {"dagster/partition_row_count": count} for session, count in rows_by_session(table).items()}
+    """What belongs to one session, where the rest of the metadata is about all that was written with it."""
+    counts = rows_by_session(table)
+    return {session: {"rows": count, "dagster/partition_row_count": count} for session, count in counts.items()}
 
 
 def _shape(table: pa.Table, commit: Commit) -> dict[str, Any]:
     return {
-        "rows": table.num_rows,
+        "rows": 0,
+        "rows_written_together": table.num_rows,
         "symbols": len(table["symbol"].unique()),
         "span": span_of(table),
         "table_version": commit.version,
@@ -154,8 +157,8 @@ def _published_metadata(published: Published) -> dict[str, Any]:
         "suspended": int(np.count_nonzero(prices["suspended"])),
         "quarantined": published.quarantined,
         "restated": published.restatements.num_rows,
-        "findings": records(published.findings.table()),
+        **plot,
+        **({"findings": records(findings)} if (findings := published.findings.table()) else {}),
         "preview": preview(prices, columns=PREVIEW_COLUMNS),
         **({"restatements": preview(published.restatements)} if published.restatements.num_rows else {}),
-        **plot,
     }

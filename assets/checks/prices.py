@@ -108,6 +108,6 @@ def _metadata(result: RuleResult | None) -> dict[str, Any]:
         "broken": result.broken,
         "of": result.rows,
         "share": result.share,
-        "examples": records([{"example": each} for each in result.examples]),
+        **({"examples": records([{"example": each} for each in result.examples])} if result.examples else {}),
         "expectations": dg.MetadataValue.json([each.as_json() for each in result.expectations]),
     }

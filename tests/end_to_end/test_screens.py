@@ -48,15 +48,17 @@ def test_the_lineage_leads_from_raw_bars_to_prices(page, installation):
 def test_a_materialised_partition_shows_its_numbers_and_its_plot(page, installation):
     page.goto(f"{installation.settings.dagster_address}/assets/demo/prices?view=partitions&partition=2023-06-01")
     see(page, "data_version", "quarantined", "restated", "suspended")
-    plot = page.locator("img[src^='data:image/svg+xml']").first
-    plot.scroll_into_view_if_needed()
-    assert plot.evaluate("image => image.complete && image.naturalWidth > 0")
     keep(page, "partition")
+    page.get_by_text("Show Markdown").first.click()
+    plot = page.locator("img[src^='data:image/svg+xml']").first
+    plot.wait_for()
+    assert plot.evaluate("image => image.complete && image.naturalWidth > 0")
+    keep(page, "plot")
 
 
 def test_the_checks_tab_lists_the_rules(page, installation):
     page.goto(f"{installation.settings.dagster_address}/assets/demo/raw_bars?view=checks")
-    see(page, "unique_key", "positive_price")
+    see(page, "conflicting_key", "positive_price", "Held by all")
     keep(page, "checks")
 
 
