@@ -1,0 +1,136 @@
+"""Bars of many symbols in one long array: the form in which features are computed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from quant_pipelines.arrays import SESSION, SYMBOL
+from quant_pipelines.errors import DataRejected
+from quant_pipelines.kernels.compiled import Rows, Singles
+
+FIELDS = ("open", "high", "low", "close", "volume", "vwap")
+PRICE_FIELDS = ("open", "high", "low", "close", "vwap")
+Sessions = NDArray[np.datetime64]
+Mask = NDArray[np.bool_]
+
+
+class PanelRejected(DataRejected):
+    """The bars do not make a panel."""
+
+    code: ClassVar[str] = "QP250"
+
+
+@dataclass(frozen=True, eq=False)
+class BarPanel:
+    """One row of float32 per field; the sessions of a symbol stand together, oldest first, symbols in any order.
+
+    Every session since a symbol's first must have a row; a suspended one holds NaN, since windows count sessions.
+    """
+
+    values: Singles
+    offsets: Rows
+    symbols: tuple[str, ...]
+    sessions: Sessions
+
+    def __post_init__(self) -> None:
+        rows = self.sessions.size
+        if self.values.shape != (len(FIELDS), rows) or self.values.dtype != np.float32:
+            raise PanelRejected(
+                f"Bars are {self.values.dtype} {self.values.shape}; "
+                f"a panel of {rows} rows is float32 {(len(FIELDS), rows)}."
+            )
+        steps = np.diff(self.offsets)
+        if (
+            self.offsets.size != len(self.symbols) + 1
+            or self.offsets[0] != 0
+            or self.offsets[-1] != rows
+            or (steps < 0).any()
+        ):
+            raise PanelRejected(
+                f"Offsets {self.offsets[:3]} .. {self.offsets[-1:]} do not divide {rows} rows among "
+                f"{len(self.symbols)} symbols. "
+                "Give len(symbols) + 1 of them, rising from 0 to the number of rows."
+            )
+        if np.isinf(self.values).any():
+            field, row = np.argwhere(np.isinf(self.values))[0]
+            raise PanelRejected(
+                f"{FIELDS[field]} is infinite on {self.sessions[row]}. Make it missing: drop_impossible does."
+            )
+        not_rising = np.flatnonzero(~(np.diff(self.sessions) > np.timedelta64(0)))
+        inside = np.setdiff1d(not_rising + 1, self.offsets, assume_unique=False)
+        if inside.size:
+            raise PanelRejected(
+                f"Session {self.sessions[inside[0]]} does not come after {self.sessions[inside[0] - 1]} "
+                "of the same symbol. "
+                "Sort by symbol and session and drop repeated keys."
+            )
+
+    @property
+    def rows(self) -> int:
+        return int(self.sessions.size)
+
+    def field(self, name: str) -> Singles:
+        """One field's row."""
+        return self.values[FIELDS.index(name)]
+
+    @cached_property
+    def suspended(self) -> Mask:
+        """Rows on which the symbol did not trade."""
+        return np.isnan(self.field("close"))
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> Self:
+        """From bars sorted by symbol and session, already adjusted as of the cutoff.
+
+        A price that is not positive and a volume below zero are missing, as is anything infinite.
+        """
+        values = np.empty((len(FIELDS), table.num_rows), np.float32)
+        for row, name in zip(values, FIELDS, strict=True):
+            # A price beyond float32 becomes an infinity here and is taken out below.
+            with np.errstate(over="ignore", invalid="ignore"):
+                row[:] = table.column(name).to_numpy(zero_copy_only=False).astype(np.float32)
+        drop_impossible(values)
+        encoded = table.column(SYMBOL).combine_chunks().dictionary_encode()
+        codes = encoded.indices.to_numpy()
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        if starts.size != len(encoded.dictionary):
+            raise PanelRejected("The rows of a symbol do not stand together. Sort the table by symbol and session.")
+        sessions = table.column(SESSION).to_numpy().astype("datetime64[us]")
+        return cls(
+            values, np.append(starts, table.num_rows).astype(np.int64), tuple(encoded.dictionary.to_pylist()), sessions
+        )
+
+    def until(self, session: np.datetime64) -> Self:
+        """What was known at the close of a session: later rows are cut off."""
+        return self._keep(self.sessions <= session)
+
+    def latest(self, rows: int) -> Self:
+        """Only the last `rows` sessions of every symbol."""
+        length = np.diff(self.offsets)
+        from_end = np.repeat(self.offsets[1:], length) - np.arange(self.rows)
+        return self._keep(from_end <= rows)
+
+    def only(self, symbols: set[str]) -> Self:
+        """Only some symbols."""
+        wanted = np.fromiter((symbol in symbols for symbol in self.symbols), bool, len(self.symbols))
+        kept = self._keep(np.repeat(wanted, np.diff(self.offsets)))
+        lengths = np.diff(kept.offsets)[wanted]
+        names = tuple(symbol for symbol, keep in zip(self.symbols, wanted, strict=True) if keep)
+        return type(self)(kept.values, np.append(0, np.cumsum(lengths)), names, kept.sessions)
+
+    def _keep(self, mask: Mask) -> Self:
+        before = np.append(0, np.cumsum(mask))
+        return type(self)(
+            np.ascontiguousarray(self.values[:, mask]), before[self.offsets], self.symbols, self.sessions[mask]
+        )
+
+
+def drop_impossible(values: Singles) -> None:
+    """NaN for prices that are not positive, negative volumes and infinities, in place."""
+    for row, name in zip(values, FIELDS, strict=True):
+        possible = (row > 0) if name in PRICE_FIELDS else (row >= 0)
+        row[~(possible & np.isfinite(row))] = np.nan
