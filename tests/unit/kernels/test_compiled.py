@@ -5,7 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from numba.core.caching import NullCache
+from numba.core.dispatcher import Dispatcher
+
 import quant_pipelines
+from quant_pipelines.kernels import correlation, extremes, moments, order, ratios, rolling, sums
+from quant_pipelines.kernels.warmup import compile_kernels
 
 PACKAGE = Path(quant_pipelines.__file__).parent
 SCRIPT = """
@@ -60,3 +65,24 @@ def test_two_processes_may_fill_an_empty_cache_at_once_and_a_changed_helper_is_c
     hits, fourth = answer(start(tmp_path))
     assert hits == 0
     assert fourth != first
+
+
+def test_every_kernel_is_compiled_for_one_set_of_types_and_progress_is_told():
+    told = []
+    compile_kernels(lambda name, done, total: told.append((name, done, total)))
+    assert told[-1] == ("done", len(told) - 1, len(told) - 1)
+    assert [done for _name, done, _total in told] == list(range(len(told)))
+    entries = [
+        each for module in (correlation, extremes, moments, order, ratios, rolling, sums) for each in entries_of(module)
+    ]
+    assert len(entries) == len(told) - 1
+    for entry in entries:
+        assert len(entry.signatures) == 1, entry.__name__
+
+
+def entries_of(module):
+    """The functions that are kept on disk."""
+    found = [
+        each for each in vars(module).values() if isinstance(each, Dispatcher) and each.__module__ == module.__name__
+    ]
+    return [each for each in found if not isinstance(each._cache, NullCache)]
