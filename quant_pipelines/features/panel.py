@@ -16,6 +16,8 @@ FIELDS = ("open", "high", "low", "close", "volume", "vwap")
 PRICE_FIELDS = ("open", "high", "low", "close", "vwap")
 Sessions = NDArray[np.datetime64]
 Mask = NDArray[np.bool_]
+Bars = NDArray[np.float32] | NDArray[np.float64]
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class PanelRejected(DataRejected):
@@ -26,22 +28,22 @@ class PanelRejected(DataRejected):
 
 @dataclass(frozen=True, eq=False)
 class BarPanel:
-    """One row of float32 per field; the sessions of a symbol stand together, oldest first, symbols in any order.
+    """One row per field, float64 or float32; the sessions of a symbol stand together, oldest first.
 
     Every session since a symbol's first must have a row; a suspended one holds NaN, since windows count sessions.
     """
 
-    values: Singles
+    values: Bars
     offsets: Rows
     symbols: tuple[str, ...]
     sessions: Sessions
 
     def __post_init__(self) -> None:
         rows = self.sessions.size
-        if self.values.shape != (len(FIELDS), rows) or self.values.dtype != np.float32:
+        if self.values.shape != (len(FIELDS), rows) or self.values.dtype not in (np.float32, np.float64):
             raise PanelRejected(
                 f"Bars are {self.values.dtype} {self.values.shape}; "
-                f"a panel of {rows} rows is float32 {(len(FIELDS), rows)}."
+                f"a panel of {rows} rows is float64 or float32 {(len(FIELDS), rows)}."
             )
         steps = np.diff(self.offsets)
         if (
@@ -73,9 +75,13 @@ class BarPanel:
     def rows(self) -> int:
         return int(self.sessions.size)
 
-    def field(self, name: str) -> Singles:
+    def field(self, name: str) -> Bars:
         """One field's row."""
         return self.values[FIELDS.index(name)]
+
+    def singles(self, name: str) -> Singles:
+        """One field's row as float32, as pyqlib holds it."""
+        return self.field(name).astype(np.float32, copy=False)
 
     @cached_property
     def suspended(self) -> Mask:
@@ -86,13 +92,11 @@ class BarPanel:
     def from_table(cls, table: pa.Table) -> Self:
         """From bars sorted by symbol and session, already adjusted as of the cutoff.
 
-        A price that is not positive and a volume below zero are missing, as is anything infinite.
+        A price that is not positive and a volume below zero are missing, as is anything beyond float32.
         """
-        values = np.empty((len(FIELDS), table.num_rows), np.float32)
+        values = np.empty((len(FIELDS), table.num_rows))
         for row, name in zip(values, FIELDS, strict=True):
-            # A price beyond float32 becomes an infinity here and is taken out below.
-            with np.errstate(over="ignore", invalid="ignore"):
-                row[:] = table.column(name).to_numpy(zero_copy_only=False).astype(np.float32)
+            row[:] = table.column(name).to_numpy()
         drop_impossible(values)
         encoded = table.column(SYMBOL).combine_chunks().dictionary_encode()
         codes = encoded.indices.to_numpy()
@@ -129,8 +133,8 @@ class BarPanel:
         )
 
 
-def drop_impossible(values: Singles) -> None:
-    """NaN for prices that are not positive, negative volumes and infinities, in place."""
+def drop_impossible(values: Bars) -> None:
+    """NaN for prices that are not positive, negative volumes and what float32 cannot hold, in place."""
     for row, name in zip(values, FIELDS, strict=True):
         possible = (row > 0) if name in PRICE_FIELDS else (row >= 0)
-        row[~(possible & np.isfinite(row))] = np.nan
+        row[~(possible & (np.abs(row) <= _LARGEST))] = np.nan

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from quant_pipelines.kernels import correlation, extremes, moments, order, ratios, rolling, sums
+from quant_pipelines.kernels import correlation, extremes, moments, moving, order, ratios, rolling, sums
 
 Progress = Callable[[str, int, int], None]
 _SHARE = 0.5
+_MOVING = (moving.moving_sum, moving.moving_std)
 _PAIRS = (rolling.rolling_cov, rolling.rolling_corr)
 _SINGLES = (
     rolling.rolling_sum,
@@ -64,4 +65,6 @@ def _rolling() -> list[tuple[str, Callable[[], None]]]:
     x, offsets, out = np.ones(2), np.array([0, 2], np.int64), np.empty(2)
     one = [(each.__name__, lambda kernel=each: kernel(x, offsets, 2, out)) for each in _SINGLES]
     two = [(each.__name__, lambda kernel=each: kernel(x, x, offsets, 2, out)) for each in _PAIRS]
-    return [*one, *two, ("rolling_quantile", lambda: rolling.rolling_quantile(x, offsets, 2, _SHARE, out))]
+    full = [(each.__name__, lambda kernel=each: kernel(x, 2, out)) for each in _MOVING]
+    put = ("put", lambda: moving.put(x, np.array([0, 1]), offsets, out))
+    return [*one, *two, *full, put, ("rolling_quantile", lambda: rolling.rolling_quantile(x, offsets, 2, _SHARE, out))]

@@ -8,10 +8,6 @@ import pyarrow as pa
 from quant_pipelines.arrays import SESSION
 
 
-
-
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. A column with `identity=False` is provenance: kept, but not part of the content id."""

@@ -19,14 +19,24 @@ _BAR = (
     Column("volume", pa.float64(), "Traded shares or coins."),
     Column("amount", pa.float64(), "Traded value in the market's currency."),
     Column("previous_close", pa.float64(), "The exchange's reference price for the session."),
-    Column("factor", pa.float64(), "Cumulative adjustment factor, dated; adjusted(t) as of T = price(t) * factor(t) / factor(T)."),
+    Column(
+        "factor",
+        pa.float64(),
+        "Cumulative adjustment factor, dated; adjusted(t) as of T = price(t) * factor(t) / factor(T).",
+    ),
 )
 
 RAW_BARS = TableSchema(
     "raw_bars",
     "Bars exactly as the source gave them, dirt included. A key delivered twice is two occurrences.",
     key=(SESSION, SYMBOL, "occurrence"),
-    columns=(_session, _symbol, Column("occurrence", pa.int32(), "0 for the first row of a key, 1 for the second, ...", nullable=False), *_BAR, *_provenance),
+    columns=(
+        _session,
+        _symbol,
+        Column("occurrence", pa.int32(), "0 for the first row of a key, 1 for the second, ...", nullable=False),
+        *_BAR,
+        *_provenance,
+    ),
 )
 
 PRICES = TableSchema(
@@ -37,10 +47,16 @@ PRICES = TableSchema(
         _session,
         _symbol,
         *_BAR,
-        Column("vwap", pa.float64(), "Volume-weighted price: amount / volume, else the typical price (high + low + close) / 3."),
+        Column(
+            "vwap",
+            pa.float64(),
+            "Volume-weighted price: amount / volume, else the typical price (high + low + close) / 3.",
+        ),
         Column("vwap_is_typical", pa.bool_(), "True where no amount was known and vwap is the typical price."),
         Column("suspended", pa.bool_(), "Listed, but did not trade: prices are null.", nullable=False),
-        Column("quarantined", pa.bool_(), "The source's row broke a rule and is held out: prices are null.", nullable=False),
+        Column(
+            "quarantined", pa.bool_(), "The source's row broke a rule and is held out: prices are null.", nullable=False
+        ),
         Column("limit_up", pa.bool_(), "Closed at the daily upper limit; null where no limit or reference is known."),
         Column("limit_down", pa.bool_(), "Closed at the daily lower limit; null where no limit or reference is known."),
         *_provenance,
@@ -69,7 +85,12 @@ RESTATEMENTS = TableSchema(
     columns=(
         _session,
         _symbol,
-        Column("column", pa.string(), "The column that changed; `row` where a whole bar appeared or vanished.", nullable=False),
+        Column(
+            "column",
+            pa.string(),
+            "The column that changed; `row` where a whole bar appeared or vanished.",
+            nullable=False,
+        ),
         Column("old_value", pa.string(), "The value before, as text; null where there was none."),
         Column("new_value", pa.string(), "The value after, as text; null where there is none."),
         Column("relative_change", pa.float64(), "new / old - 1 where both are numbers."),

@@ -18,7 +18,10 @@ class ProviderRefused(DataRejected):
 
 
 def write_provider(folder: Path, panel: BarPanel) -> None:
-    """Write calendars, instruments and features. Every symbol needs a row per session from its first to its last."""
+    """Write calendars, instruments and features, as float32: pyqlib holds nothing else.
+
+    Every symbol needs a row per session from its first to its last.
+    """
     calendar = np.unique(panel.sessions)
     if (calendar != calendar.astype("datetime64[D]")).any():
         raise ProviderRefused("Sessions carry a time of day; the bridge writes daily bars. Keep to daily sessions.")
@@ -40,7 +43,7 @@ def write_provider(folder: Path, panel: BarPanel) -> None:
                 f"which are {last - first + 1} sessions. Give suspended sessions rows of NaN."
             )
         lines.append(f"{symbol}\t{days[first]}\t{days[last]}\n")
-        _write_features(folder / "features" / symbol.lower(), panel.values[:, begin:end], int(first))
+        _write_features(folder / "features" / symbol.lower(), panel.values[:, begin:end].astype(np.float32), int(first))
     (folder / "instruments" / "all.txt").write_text("".join(lines))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quant_pipelines.features.alpha158.catalogue import NAMES
-from quant_pipelines.features.panel import FIELDS, BarPanel
+from quant_pipelines.features.panel import FIELDS, BarPanel, Bars
 from quant_pipelines.kernels import correlation, extremes, moments, order, ratios, sums
 from quant_pipelines.kernels.compiled import Rows, Singles
 from quant_pipelines.kernels.tile import WINDOWS
@@ -64,7 +64,7 @@ def _spans(offsets: Rows, newest: int | None) -> Rows:
     return np.stack([starts, firsts, ends, targets], axis=1).astype(np.int64)
 
 
-def _chunks(bars: Singles, spans: Rows) -> Iterator[_Chunk]:
+def _chunks(bars: Bars, spans: Rows) -> Iterator[_Chunk]:
     first = 0
     while first < len(spans):
         last = first + 1
@@ -73,7 +73,7 @@ def _chunks(bars: Singles, spans: Rows) -> Iterator[_Chunk]:
         begin, end = int(spans[first, 0]), int(spans[last - 1, 2])
         local = spans[first:last].copy()
         local[:, :3] -= begin
-        yield _Chunk(np.ascontiguousarray(bars[:, begin:end]), local[:, 0].copy(), local)
+        yield _Chunk(np.ascontiguousarray(bars[:, begin:end], np.float32), local[:, 0].copy(), local)
         first = last
 
 

@@ -50,7 +50,7 @@ class _Evaluation:
         if isinstance(node, Number):
             return node.value
         if node not in self._done:
-            self._done[node] = self._panel.field(node.name) if isinstance(node, Field) else self._call(node)
+            self._done[node] = self._panel.singles(node.name) if isinstance(node, Field) else self._call(node)
         return self._done[node]
 
     def _call(self, node: Call) -> Any:

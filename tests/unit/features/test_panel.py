@@ -54,7 +54,7 @@ def test_a_panel_refuses_what_does_not_fit_together(market):
     infinite = panel.values.copy()
     infinite[3, 5] = np.inf
     with pytest.raises(PanelRejected, match="float32"):
-        broken(panel, values=panel.values.astype(np.float64))
+        broken(panel, values=np.nan_to_num(panel.values).astype(np.int64))
     with pytest.raises(PanelRejected, match="Offsets"):
         broken(panel, offsets=panel.offsets[:-1])
     with pytest.raises(PanelRejected, match="infinite"):
