@@ -63,9 +63,8 @@ class Feature:
     @property
     def version(self) -> str:
         """Another definition, input, look-back or revision is another version."""
-        return digest_json([self.name, self.definition, self.inputs, self.look_back_sessions, self.revision])[
-            :_VERSION_DIGITS
-        ]
+        content = [self.name, self.definition, self.inputs, self.look_back_sessions, self.revision]
+        return digest_json(content)[:_VERSION_DIGITS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,8 @@ class FeatureRegistry(Mapping[str, Feature]):
         for each in (feature for group in self.sets for feature in group.features):
             if each.name in self._features:
                 raise FeatureRefused(
-                    f"Feature {each.name} is in {self._features[each.name].kind} and in {each.kind}. Rename one of them."
+                    f"Feature {each.name} is in {self._features[each.name].kind} and in {each.kind}. "
+                    "Rename one of them."
                 )
             self._features[each.name] = each
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from quant_pipelines.kernels import correlation, extremes, moments, moving, order, ratios, rolling, sums
+from quant_pipelines.kernels import correlation, cross_section, extremes, moments, moving, order, ratios, rolling, sums
 
 Progress = Callable[[str, int, int], None]
 _SHARE = 0.5
@@ -67,4 +67,16 @@ def _rolling() -> list[tuple[str, Callable[[], None]]]:
     two = [(each.__name__, lambda kernel=each: kernel(x, x, offsets, 2, out)) for each in _PAIRS]
     full = [(each.__name__, lambda kernel=each: kernel(x, 2, out)) for each in _MOVING]
     put = ("put", lambda: moving.put(x, np.array([0, 1]), offsets, out))
-    return [*one, *two, *full, put, ("rolling_quantile", lambda: rolling.rolling_quantile(x, offsets, 2, _SHARE, out))]
+    wide, order = np.ones((1, 2)), np.array([[0, 1]], np.int64)
+    across = [
+        ("average_ranks", lambda: cross_section.average_ranks(wide, order, wide.copy())),
+        ("row_correlations", lambda: cross_section.row_correlations(wide, wide, 2, out)),
+    ]
+    return [
+        *one,
+        *two,
+        *full,
+        *across,
+        put,
+        ("rolling_quantile", lambda: rolling.rolling_quantile(x, offsets, 2, _SHARE, out)),
+    ]

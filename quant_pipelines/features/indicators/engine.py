@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from inspect import unwrap
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -78,8 +78,8 @@ def ta_lib() -> SimpleNamespace:
     # Imported here: it brings both along, which a process that only draws the graph does not need.
     import talib
 
-    names: list[str] = talib.get_functions()
-    return SimpleNamespace(**{name: unwrap(getattr(talib, name)) for name in names})
+    library: Any = talib
+    return SimpleNamespace(**{name: unwrap(getattr(library, name)) for name in library.get_functions()})
 
 
 def _fill(bars: Bars, chosen: tuple[tuple[Indicator, Window], ...], sessions_per_year: float, out: Doubles) -> None:

@@ -89,7 +89,7 @@ def test_serving_refuses_a_model_that_was_trained_on_other_definitions(registry)
     trained = registry.versions(["MA5", "pull_back"])
     assert registry.require(trained) is registry
     changed = FeatureRegistry([alpha158_set(), custom_set(pull_back("$close / Max($high, 21) - 1"))])
-    with pytest.raises(FeatureRefused, match="pull_back was .* in training and is .* now"):
+    with pytest.raises(FeatureRefused, match=r"pull_back was .* in training and is .* now"):
         changed.require(trained)
     with pytest.raises(FeatureRefused, match="is nothing now"):
         FeatureRegistry([alpha158_set()]).require(trained)
