@@ -57,11 +57,13 @@ class BarPanel:
                 f"{len(self.symbols)} symbols. "
                 "Give len(symbols) + 1 of them, rising from 0 to the number of rows."
             )
-        if np.isinf(self.values).any():
-            field, row = np.argwhere(np.isinf(self.values))[0]
-            raise PanelRejected(
-                f"{FIELDS[field]} is infinite on {self.sessions[row]}. Make it missing: drop_impossible does."
-            )
+        for name, values in zip(FIELDS, self.values, strict=True):
+            beyond = np.flatnonzero(np.abs(values) > _LARGEST)
+            if beyond.size:
+                raise PanelRejected(
+                    f"{name} is {values[beyond[0]]} on {self.sessions[beyond[0]]}, which float32 cannot hold. "
+                    "Make it missing: drop_impossible does."
+                )
         not_rising = np.flatnonzero(~(np.diff(self.sessions) > np.timedelta64(0)))
         inside = np.setdiff1d(not_rising + 1, self.offsets, assume_unique=False)
         if inside.size:

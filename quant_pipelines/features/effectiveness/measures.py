@@ -105,13 +105,15 @@ def quantile_labels(values: Matrix, quantiles: int) -> Labels:
     Edges interpolate linearly and a value on an edge belongs below it, as with pandas' qcut; where values are so
     often equal that edges meet, the quantiles between them stay empty.
     """
-    labels = np.zeros(values.shape, np.int32)
-    shares = np.arange(1, quantiles) / quantiles
-    for row, label in zip(values, labels, strict=True):
-        known = ~np.isnan(row)
-        if known.any():
-            edges = np.quantile(row[known], shares)
-            label[known] = np.searchsorted(edges, row[known], side="left") + 1
+    ordered = np.sort(values, axis=1)
+    known = ~np.isnan(values)
+    last = np.maximum(known.sum(axis=1, keepdims=True) - 1, 0)
+    labels = np.where(known, 1, NO_QUANTILE).astype(np.int32)
+    for cut in range(1, quantiles):
+        place = cut / quantiles * last
+        low = np.floor(place).astype(np.int64)
+        below, above = (np.take_along_axis(ordered, np.minimum(each, last), axis=1) for each in (low, low + 1))
+        labels += values > below + (above - below) * (place - low)
     return labels
 
 

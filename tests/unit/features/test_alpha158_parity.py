@@ -28,7 +28,11 @@ def ours(panel):
 
 @pytest.fixture(scope="module")
 def pyqlib(panel, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("provider")
+    return by_pyqlib(panel, tmp_path_factory.mktemp("provider"))
+
+
+def by_pyqlib(panel, folder):
+    """Expressions, names, and values with NaN for infinities."""
     write_provider(folder, panel)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -64,13 +68,26 @@ def differing(ours, theirs):
 )
 def test_every_factor_has_pyqlibs_values_and_gaps(factor, panel, ours, pyqlib):
     """Where they differ by more than 1e-5, the definition in long double must side with us, every time."""
-    row, theirs = ours[NAMES.index(factor.name)], pyqlib[2][NAMES.index(factor.name)]
-    np.testing.assert_array_equal(np.isnan(row), np.isnan(theirs))
+    agree(factor, panel, ours[NAMES.index(factor.name)], pyqlib[2][NAMES.index(factor.name)])
+
+
+def agree(factor, panel, row, theirs):
+    np.testing.assert_array_equal(np.isnan(row), np.isnan(theirs), err_msg=factor.name)
     apart = differing(row, theirs)
     if apart.any():
         exact = evaluate(parse_feature(factor.expression), panel, roll=by_definitions)
-        np.testing.assert_allclose(row[apart], exact[apart], rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(row[apart], exact[apart], rtol=1e-6, atol=1e-9, err_msg=factor.name)
         assert apart.mean() < 0.05
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_larger_market_agrees_too(seed, market, tmp_path):
+    panel = market(seed, [1200] * 15 + [400] * 10 + [90] * 10, suspended=0.03)
+    factors, theirs = compute(panel), by_pyqlib(panel, tmp_path)[2]
+    for factor, row, other in zip(FACTORS, factors, theirs, strict=True):
+        if not factor.name.startswith(POSITIONS):
+            agree(factor, panel, row, other)
 
 
 @pytest.mark.parametrize(
