@@ -25,7 +25,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     machine code of its callers in use. The stamp here covers the package. Call an entry with one set of array
     types only: processes that fill an empty cache at once are then certain to write the same thing.
     """
-    compiled: Any = nb.njit(error_model="numpy", nogil=True, cache=True)(function)
+    try:
+        compiled: Any = nb.njit(error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:
+        # No folder that can be written, as in a read-only image without a home: every process compiles for itself.
+        return part(function)
     compiled._cache._cache_file._source_stamp = _STAMP  # noqa: SLF001 - numba has no public way to set it
     return compiled
 

@@ -57,6 +57,7 @@ def exchange(window: Singles, old: float, new: float, places: int, made: Singles
 
     From the place of `old` on everything moves down by one; then `new` is the median of its neighbours and itself.
     """
+    # Tells the compiler that the trip count is a multiple of eight, and so no scalar rest is needed.
     places &= 0xF8
     for p in range(places):
         left, here, right = window[p], window[p + 1], window[p + 2]

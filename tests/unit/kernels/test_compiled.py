@@ -34,8 +34,8 @@ def library_in(folder):
     return target
 
 
-def start(folder):
-    environment = {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(folder), "PATH": ""}
+def start(folder, **variables):
+    environment = {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(folder), "PATH": "", **variables}
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -65,6 +65,13 @@ def test_two_processes_may_fill_an_empty_cache_at_once_and_a_changed_helper_is_c
     hits, fourth = answer(start(tmp_path))
     assert hits == 0
     assert fourth != first
+
+
+def test_without_a_place_for_machine_code_the_kernels_work_all_the_same(tmp_path):
+    library_in(tmp_path)
+    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "NUMBA_CACHE_DIR": "/proc/nowhere"}
+    homeless, usual = start(tmp_path, **nowhere), start(tmp_path)
+    assert answer(homeless) == answer(usual)
 
 
 def test_every_kernel_is_compiled_for_one_set_of_types_and_progress_is_told():
