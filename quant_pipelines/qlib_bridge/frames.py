@@ -54,7 +54,7 @@ def dataset(features: Any, label: Any, segments: Mapping[str, tuple[str, str]]) 
 
     # pyqlib wants the session first and sorted, and a level that says feature or label.
     joined = pd.concat({"feature": features, "label": label}, axis=1)
-    joined = joined.swaplevel(INSTRUMENT, DATETIME).sort_index()
+    joined = joined.swaplevel(0, 1).sort_index()
     return DatasetH(DataHandlerLP.from_df(joined), dict(segments))
 
 
