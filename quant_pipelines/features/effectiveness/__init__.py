@@ -1,0 +1,1 @@
+"""How well a factor has told later returns: the numbers of the factor report."""

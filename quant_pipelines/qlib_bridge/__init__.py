@@ -1,0 +1,1 @@
+"""Both ways between panels and pyqlib: provider folders and DatasetH."""
