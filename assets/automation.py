@@ -8,5 +8,7 @@ def follow_upstream() -> dg.AutomationCondition:
     return (
         dg.AutomationCondition.eager()
         .without(dg.AutomationCondition.in_latest_time_window())
+        # The first sessions of a backfill have no sessions before them yet; their reference price is null till then.
+        .without(~dg.AutomationCondition.any_deps_missing())
         .with_label("follow upstream, any session")
     )

@@ -12,17 +12,19 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from quant_pipelines.calendars import Calendar, Session, parse_session
+from quant_pipelines.calendars import Calendar, Session, parse_session, session_key
 from quant_pipelines.calendars.always_open import AlwaysOpen
 from quant_pipelines.calendars.calendar import midnight
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Window
 from quant_pipelines.markets import Market
+from quant_pipelines.prices import SessionNotClosed, closed_part
 
 DAY = timedelta(days=1)
 DAILY_FORMAT = "%Y-%m-%d"
 HOURLY_FORMAT = "%Y-%m-%dT%H:%M"
 _DAYS_OF_WEEK = 7
+_LONGEST_YEAR_END_BREAK = 4
 
 
 @cache
@@ -38,22 +40,33 @@ def session_partitions(market: Market) -> dg.TimeWindowPartitionsDefinition:
         )
     return dg.TimeWindowPartitionsDefinition(
         start=market.begins,
-        end=calendar.last_known + DAY,
+        end=_last_whole_year(calendar) + DAY,
         cron_schedule="0 0 * * *",
         fmt=DAILY_FORMAT,
         timezone=calendar.timezone,
         end_offset=1,
-        exclusions=_closed_days(calendar, market.begins),
+        exclusions=_closed_days(calendar, market.begins, _last_whole_year(calendar)),
     )
 
 
-def _closed_days(calendar: Calendar, first: Session) -> Sequence[str | datetime]:
+def _last_whole_year(calendar: Calendar) -> Session:
+    """The last day of the last year that is wholly published: an end that moves once a year, not every day.
+
+    Dagster compares partition definitions as a whole, and one that changed overnight starts its automation anew.
+    """
+    known = calendar.last_known
+    year_end = datetime(known.year, 12, 31)
+    whole = known >= year_end - timedelta(days=_LONGEST_YEAR_END_BREAK)
+    return year_end if whole else datetime(known.year - 1, 12, 31)
+
+
+def _closed_days(calendar: Calendar, first: Session, last: Session) -> Sequence[str | datetime]:
     """Weekdays that never trade as one cron, every other closed day by its date."""
-    open_days = {session.date() for session in calendar.sessions(first, calendar.last_known)}
+    open_days = {session.date() for session in calendar.sessions(first, min(last, calendar.last_known))}
     trading_weekdays = {day.weekday() for day in open_days}
     resting = [weekday for weekday in range(_DAYS_OF_WEEK) if weekday not in trading_weekdays]
     zone = ZoneInfo(calendar.timezone)
-    span = (calendar.last_known.date() - first.date()).days
+    span = (last.date() - first.date()).days
     days = (first.date() + timedelta(days=offset) for offset in range(span + 1))
     holidays = [
         midnight(day).replace(tzinfo=zone) for day in days if day not in open_days and day.weekday() in trading_weekdays
@@ -62,15 +75,18 @@ def _closed_days(calendar: Calendar, first: Session) -> Sequence[str | datetime]
     return [*crons, *holidays]
 
 
-def partition_key(market: Market, session: Session) -> str:
-    """The session as its partition is called; an hourly market names midnight's hour too."""
-    return session.strftime(DAILY_FORMAT if market.sessions_calendar.step == DAY else HOURLY_FORMAT)
-
-
-def sessions_of(context: dg.AssetExecutionContext) -> Window:
-    """The sessions that a run was asked for, first and last."""
-    keys = context.partition_keys
-    return Window(parse_session(keys[0]), parse_session(keys[-1]))
+def closed_sessions_of(context: dg.AssetExecutionContext, market: Market) -> Window:
+    """The sessions that a run was asked for, without those that have not closed; saying so."""
+    asked = Window(parse_session(context.partition_keys[0]), parse_session(context.partition_keys[-1]))
+    calendar = market.sessions_calendar
+    closed = closed_part(calendar, asked, SystemClock())
+    if closed is None:
+        raise SessionNotClosed(market.name, asked.first, calendar.close_of(asked.first))
+    if closed != asked:
+        context.log.warning(
+            "Sessions after %s have not closed and are left out; materialise them later.", session_key(closed.last)
+        )
+    return closed
 
 
 def sessions_checked(context: dg.AssetCheckExecutionContext, market: Market) -> Window:
@@ -84,5 +100,5 @@ def sessions_checked(context: dg.AssetCheckExecutionContext, market: Market) -> 
     if first is None:
         last_closed = market.sessions_calendar.last_closed(SystemClock().now())
         return Window(last_closed, last_closed)
-    last = tags.get(ASSET_PARTITION_RANGE_END_TAG, first)
-    return Window(parse_session(first), parse_session(last))
+    asked = Window(parse_session(first), parse_session(tags.get(ASSET_PARTITION_RANGE_END_TAG, first)))
+    return closed_part(market.sessions_calendar, asked, SystemClock()) or asked

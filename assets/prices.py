@@ -10,7 +10,7 @@ import pyarrow as pa
 from assets.automation import follow_upstream
 from assets.keys import INGEST, PRICES, RAW_BARS, key_of
 from assets.metadata import column_schema, line_plot, preview, records, rows_by_session, span_of
-from assets.partitions import session_partitions, sessions_of
+from assets.partitions import closed_sessions_of, session_partitions
 from assets.reactions import reacting
 from assets.recording import inputs_of, record_sessions, recorded
 from quant_pipelines.calendars import Session, session_key
@@ -21,7 +21,6 @@ from quant_pipelines.prices import REFERENCE_SESSIONS, Collected, Collector, Pub
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
 
-SOURCE_POOL = "source"
 # A session's reference price is the last traded close before it, so a corrected bar makes later sessions stale too.
 REFERENCE_MAPPING = dg.TimeWindowPartitionMapping(
     start_offset=-REFERENCE_SESSIONS, allow_nonexistent_upstream_partitions=True
@@ -46,29 +45,27 @@ def _raw_bars(market: Market) -> dg.AssetsDefinition:
         kinds={"parquet", "deltalake"},
         tags={"market": market.name},
         metadata=column_schema(tables.RAW_BARS),
-        pool=f"{SOURCE_POOL}_{market.name}",
+        pool=f"collect_{market.name}",
     )
     def raw_bars(
         context: dg.AssetExecutionContext, lake: LakeResource, sources: SourcesResource
     ) -> dg.MaterializeResult:
-        collector = Collector(
-            market=market,
-            source=sources.source(market),
-            fallback=sources.fallback(market),
-            lake=lake.open(),
-            clock=SystemClock(),
-        )
-        for chunk in chunks(market.sessions_calendar, sessions_of(context)):
-            with reacting(context):
-                collected = collector.collect(chunk, writer=lake.writer(context), fence=lake.fence(context))
-            record_sessions(
-                context,
-                chunk,
-                versions=lake.open().table(market.name, tables.RAW_BARS).session_ids(chunk),
-                metadata=_collected_metadata(collected),
-                by_session=_row_counts(collected.bars),
-                inputs=(),
+        with reacting(context):
+            window = closed_sessions_of(context, market)
+            collector = Collector(
+                market=market, answering=sources.answering(market), lake=lake.open(), clock=SystemClock()
             )
+            for chunk in chunks(market.sessions_calendar, window):
+                collected = collector.collect(chunk, writer=lake.writer(context), fence=lake.fence(context))
+                table = collector.lake.table(market.name, tables.RAW_BARS)
+                record_sessions(
+                    context,
+                    chunk,
+                    versions=table.session_ids(chunk, as_of=collected.commit.version),
+                    metadata=_collected_metadata(collected),
+                    by_session=_row_counts(collected.bars),
+                    inputs=(),
+                )
         return recorded()
 
     return raw_bars
@@ -90,29 +87,34 @@ def _prices(market: Market) -> dg.AssetsDefinition:
         kinds={"parquet", "deltalake"},
         tags={"market": market.name},
         metadata=column_schema(tables.PRICES),
+        # One publication of a market at a time: its list of restatements is read, extended and written.
+        pool=f"publish_{market.name}",
     )
     def prices(context: dg.AssetExecutionContext, lake: LakeResource, sources: SourcesResource) -> dg.MaterializeResult:
-        store = lake.open()
-        source = sources.source(market)
-        publisher = Publisher(
-            market=market,
-            listings=source.listings(),
-            prices_are_raw=source.prices_are_raw,
-            lake=store,
-            clock=SystemClock(),
-        )
-        for chunk in chunks(market.sessions_calendar, sessions_of(context)):
-            inputs = inputs_of(context, {upstream: store.table(market.name, tables.RAW_BARS).session_ids(chunk)})
-            with reacting(context):
-                published = publisher.publish(chunk, writer=lake.writer(context), fence=lake.fence(context))
-            record_sessions(
-                context,
-                chunk,
-                versions=store.table(market.name, tables.PRICES).session_ids(chunk),
-                metadata=_published_metadata(published),
-                by_session=_row_counts(published.prices),
-                inputs=inputs,
+        with reacting(context):
+            window = closed_sessions_of(context, market)
+            store = lake.open()
+            source = sources.answering(market).source
+            publisher = Publisher(
+                market=market,
+                listings=source.listings(),
+                prices_are_raw=source.prices_are_raw,
+                lake=store,
+                clock=SystemClock(),
             )
+            raw = store.table(market.name, tables.RAW_BARS)
+            for chunk in chunks(market.sessions_calendar, window):
+                inputs = inputs_of(context, {upstream: raw.session_ids(chunk)})
+                published = publisher.publish(chunk, writer=lake.writer(context), fence=lake.fence(context))
+                table = store.table(market.name, tables.PRICES)
+                record_sessions(
+                    context,
+                    chunk,
+                    versions=table.session_ids(chunk, as_of=published.commit.version),
+                    metadata=_published_metadata(published),
+                    by_session=_row_counts(published.prices),
+                    inputs=inputs,
+                )
         return recorded()
 
     return prices
@@ -141,6 +143,7 @@ def _collected_metadata(collected: Collected) -> dict[str, Any]:
         **_shape(collected.bars, collected.commit),
         "source": collected.source,
         "degraded": collected.degraded or "no",
+        "quarantined": collected.quarantined,
         "preview": preview(collected.bars),
     }
 

@@ -5,22 +5,28 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from quant_pipelines.errors import Conflict, DependencyFailed, QuantPipelinesError
+from quant_pipelines.errors import DependencyFailed, QuantPipelinesError
+from quant_pipelines.lake import TooManyRaces
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 5.0
 
 
 @contextmanager
-def reacting(context: dg.AssetExecutionContext) -> Generator[None]:
-    """Failed dependencies and lost races are tried again with growing waits; everything else needs a person."""
+def reacting(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Generator[None]:
+    """Failed dependencies and crowded tables are tried again with growing waits; everything else needs a person."""
     try:
         yield
-    except (DependencyFailed, Conflict) as error:
-        wait = FIRST_WAIT_SECONDS * 2**context.retry_number
+    except (DependencyFailed, TooManyRaces) as error:
+        wait = FIRST_WAIT_SECONDS * 2**context.op_execution_context.retry_number
         context.log.warning("%s (%s) Trying again in %.0f s.", error, error.code, wait)
-        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
+        # Dagster keeps the words of the last failure only where it is the request's cause.
+        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from _failure(error)
     except QuantPipelinesError as error:
-        raise dg.Failure(
-            description=str(error), metadata={"code": error.code, "kind": type(error).__name__}, allow_retries=False
-        ) from error
+        raise _failure(error) from error
+
+
+def _failure(error: QuantPipelinesError) -> dg.Failure:
+    return dg.Failure(
+        description=str(error), metadata={"code": error.code, "kind": type(error).__name__}, allow_retries=False
+    )

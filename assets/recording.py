@@ -20,16 +20,12 @@ from dagster._core.definitions.data_version import (
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from quant_pipelines.calendars import Session, parse_session
-from quant_pipelines.digest import digest_json
-from quant_pipelines.lake import Window
+from quant_pipelines.lake import EMPTY_SESSION, Window
 
 # Dagster 1.13 has no public way to give each partition of a range run its own DataVersion. The mark below is
 # the one its own observable sources use to say "this body logged its events itself"; tests/unit/assets hold
 # both the events and the staleness that follows from them, so an upgrade that moves it is seen at once.
 _EVENTS_ARE_LOGGED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
-
-# A session without any row has content too: none.
-EMPTY_SESSION = digest_json([])
 
 
 @dataclass(frozen=True, slots=True)

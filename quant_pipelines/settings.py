@@ -4,6 +4,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -12,7 +13,8 @@ from quant_pipelines.errors import OperatorActionRequired
 
 PROJECT_MARK = "workspace.yaml"
 POSTGRES_SCHEMES = ("postgresql://", "postgresql+psycopg2://", "postgres://")
-LIQUID_SYMBOLS = ("BTC", "ETH", "SOL")
+
+_DEFAULT_PASSWORDS = frozenset({"", "admin", "changeme", "dagster", "password", "postgres", "root", "secret"})
 
 
 class NotInAProject(OperatorActionRequired):
@@ -46,15 +48,17 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the servers bind to; loopback unless you know why.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
-    liquid_symbols: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=LIQUID_SYMBOLS,
+    liquid_symbols: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        default=None,
         validation_alias="LIQUID_SYMBOLS",
-        description="Universe of the crypto market, everywhere (S1-65).",
+        description="Universe of the crypto market, everywhere, in place of the one in markets.yaml (S1-65).",
     )
 
     @field_validator("liquid_symbols", mode="before")
     @classmethod
-    def _split(cls, value: str | tuple[str, ...]) -> tuple[str, ...]:
+    def _split(cls, value: str | tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
         parts = value.split(",") if isinstance(value, str) else value
         symbols = tuple(part.strip().upper() for part in parts if part.strip())
         if not symbols:
@@ -95,6 +99,7 @@ class Settings(BaseSettings):
             return None
         if not url.startswith(POSTGRES_SCHEMES):
             raise BadSetting(f"{self.database_url_file} holds no postgresql:// URL. Write one line with the URL.")
+        _require_no_default_password(url)
         return "postgresql+psycopg2://" + url.split("://", 1)[1]
 
     @cached_property
@@ -152,6 +157,15 @@ def find_project(start: Path) -> Path:
     raise NotInAProject(
         f"No {PROJECT_MARK} in {start} or above it. Change into the project's folder or set QP_PROJECT to it."
     )
+
+
+def _require_no_default_password(url: str) -> None:
+    """The first password that anybody would try opens no database of ours (S4-46)."""
+    password = urlsplit(url).password
+    if password is not None and password.lower() in _DEFAULT_PASSWORDS:
+        raise BadSetting(
+            "The database URL has a default password. Set a strong, random one on the server and in the URL."
+        )
 
 
 def read_secret(path: Path) -> str:

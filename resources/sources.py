@@ -6,22 +6,18 @@ import dagster as dg
 
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.markets import Market
-from quant_pipelines.sources import BarSource, open_source
+from quant_pipelines.sources import Answering, BarSource, open_fallback, open_source, who_answers
 
 
 class SourcesResource(dg.ConfigurableResource):
-    """Opens the source, and where one is configured the fallback, of a market."""
+    """Finds the source that answers for a market: its own, or the fallback where that one cannot."""
 
-    def source(self, market: Market) -> BarSource:
-        return _opened(market)
-
-    def fallback(self, market: Market) -> BarSource | None:
-        if market.fallback is None:
-            return None
-        return _opened(market.model_copy(update={"source": market.fallback, "fallback": None}))
+    def answering(self, market: Market) -> Answering:
+        return who_answers(*_opened(market))
 
 
 @lru_cache(maxsize=32)
-def _opened(market: Market) -> BarSource:
-    """One source per market and process: sources keep what they have parsed."""
-    return open_source(market, SystemClock())
+def _opened(market: Market) -> tuple[BarSource, BarSource | None]:
+    """Opened once per market and process: sources keep what they have parsed."""
+    clock = SystemClock()
+    return open_source(market, clock), open_fallback(market, clock)

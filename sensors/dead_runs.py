@@ -33,6 +33,14 @@ def fail_dead_runs(instance: dg.DagsterInstance, leases: Path, *, now: datetime)
         started = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), UTC)
         run = record.dagster_run
         if now - started > GRACE and lease_is_free(leases, run.run_id):
-            instance.report_run_failed(run, f"The process of run {run.run_id} is gone: nobody holds its lease.")
+            _end(instance, run, f"The process of run {run.run_id} is gone: nobody holds its lease.")
             dead.append(run.run_id)
     return dead
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> None:
+    """A run that somebody was cancelling is cancelled; failing it would start it again."""
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, why)
+    else:
+        instance.report_run_failed(run, why)

@@ -7,12 +7,15 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from assets.keys import PRICES, RAW_BARS, key_of
-from assets.partitions import partition_key
-from quant_pipelines.calendars import Session
+from quant_pipelines.calendars import Session, partition_key, session_key
+from quant_pipelines.digest import digest_json
 from quant_pipelines.markets import Market
+from quant_pipelines.sources import Watermark
 
 WATERMARK_TAG = "quant_pipelines/watermark"
 MARKET_TAG = "quant_pipelines/market"
+_FAILED = frozenset({dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED})
+_RUNS_LOOKED_AT = 20
 
 
 def refresh_job_name(market: Market) -> str:
@@ -30,22 +33,29 @@ def refresh_job(market: Market) -> UnresolvedAssetJobDefinition:
     )
 
 
-def refresh_request(market: Market, sessions: Sequence[Session], *, watermark: str) -> dg.RunRequest:
-    """One run over the sessions, launched at most once per watermark."""
-    first, last = partition_key(market, sessions[0]), partition_key(market, sessions[-1])
+def refresh_request(market: Market, sessions: Sequence[Session], *, mark: str, attempt: int = 0) -> dg.RunRequest:
+    """One run over the sessions; the mark says for which state of the source."""
+    first, last = (partition_key(market.sessions_calendar, each) for each in (sessions[0], sessions[-1]))
     return dg.RunRequest(
-        run_key=f"{market.name}:{first}:{last}:{watermark}",
+        run_key=f"{market.name}:{first}:{last}:{mark}:{attempt}",
         job_name=refresh_job_name(market),
         tags={
             ASSET_PARTITION_RANGE_START_TAG: first,
             ASSET_PARTITION_RANGE_END_TAG: last,
             MARKET_TAG: market.name,
-            WATERMARK_TAG: watermark,
+            WATERMARK_TAG: mark,
         },
     )
 
 
-def already_launched(instance: dg.DagsterInstance, market: Market, watermark: str) -> bool:
-    """Whether this state of the source has been asked for before."""
-    tags = {MARKET_TAG: market.name, WATERMARK_TAG: watermark}
-    return bool(instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=1))
+def mark_of(watermark: Watermark, last_closed: Session) -> str:
+    """A state of the source as far as it can be used: a bar that was there before its close is new after it."""
+    return digest_json([watermark.token, session_key(last_closed)])
+
+
+def launches(instance: dg.DagsterInstance, market: Market, mark: str) -> tuple[int, bool]:
+    """How many runs of this state failed, and whether one of them succeeded or may still."""
+    tags = {MARKET_TAG: market.name, WATERMARK_TAG: mark}
+    statuses = [run.status for run in instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=_RUNS_LOOKED_AT)]
+    failed = sum(status in _FAILED for status in statuses)
+    return failed, failed < len(statuses)

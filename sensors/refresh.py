@@ -8,15 +8,17 @@ import dagster as dg
 
 from quant_pipelines.calendars.always_open import AlwaysOpen
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.errors import QuantPipelinesError
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import sessions_to_refresh
+from quant_pipelines.sources.files import FilesMissing
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
-from sensors.jobs import already_launched, refresh_job_name, refresh_request
+from sensors.jobs import launches, mark_of, refresh_job_name, refresh_request
 
 # Vendors publish a daily bar some minutes after the close.
 AFTER_CLOSE = timedelta(minutes=30)
+# A vendor's hiccup is gone at the next tick; what fails three times waits for a person.
+ATTEMPTS = 3
 
 
 def refresh_schedule(market: Market) -> dg.ScheduleDefinition:
@@ -42,20 +44,26 @@ def refresh_schedule(market: Market) -> dg.ScheduleDefinition:
 def new_sessions(
     instance: dg.DagsterInstance, market: Market, lake: LakeResource, sources: SourcesResource
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Runs for the sessions that the source has and the lake has not, or the reason why there are none."""
+    """A run for the sessions that the source has and the lake has not, or the reason why there is none."""
+    clock = SystemClock()
     try:
-        watermark = sources.source(market).watermark()
-        if already_launched(instance, market, watermark.token):
-            yield dg.SkipReason(f"The watermark of {market.name} did not move since the last run.")
-            return
-        sessions = sessions_to_refresh(market, lake.open(), watermark, SystemClock())
-    except QuantPipelinesError as error:
-        yield dg.SkipReason(str(error))
+        watermark = sources.answering(market).source.watermark()
+    except FilesMissing as error:
+        yield dg.SkipReason(str(error))  # nothing was delivered yet; any other error is a failed tick
         return
+    mark = mark_of(watermark, market.sessions_calendar.last_closed(clock.now()))
+    failed, done = launches(instance, market, mark)
+    if done:
+        yield dg.SkipReason(f"The watermark of {market.name} did not move since the last run.")
+        return
+    if failed >= ATTEMPTS:
+        yield dg.SkipReason(f"{failed} runs failed on this state of {market.name}'s source. See the incidents table.")
+        return
+    sessions = sessions_to_refresh(market, lake.open(), watermark, clock)
     if sessions:
-        yield refresh_request(market, sessions, watermark=watermark.token)
+        yield refresh_request(market, sessions, mark=mark, attempt=failed)
     else:
-        yield dg.SkipReason(f"{market.name} has no closed session that is not in the lake yet.")
+        yield dg.SkipReason(f"{market.name} has no closed session that is newer than what is published.")
 
 
 def _cadence(market: Market) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from quant_pipelines.clock import FixedClock
 from quant_pipelines.lake import Lake, Writer
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import Collector, Publisher
-from quant_pipelines.sources import BARS, BarRequest, Listing, Watermark
+from quant_pipelines.sources import BARS, BarRequest, Listing, Watermark, who_answers
 
 CLOCK = FixedClock(datetime(2024, 6, 28, 20, tzinfo=UTC))
 WRITER = Writer("test")
@@ -42,6 +42,7 @@ class RowBars:
     rows: Sequence[dict[str, Any]]
     prices_are_raw: bool = True
     name: str = "rows"
+    missing_credentials: tuple[str, ...] = ()
 
     @property
     def table(self) -> pa.Table:
@@ -69,7 +70,7 @@ class RowBars:
 
 
 def collector(lake: Lake, source: Any, entry: Market, fallback: Any = None) -> Collector:
-    return Collector(market=entry, source=source, fallback=fallback, lake=lake, clock=CLOCK)
+    return Collector(market=entry, answering=who_answers(source, fallback), lake=lake, clock=CLOCK)
 
 
 def publisher(lake: Lake, source: Any, entry: Market) -> Publisher:

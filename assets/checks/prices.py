@@ -8,8 +8,9 @@ import dagster as dg
 from assets.keys import PRICES, RAW_BARS, key_of
 from assets.metadata import records
 from assets.partitions import sessions_checked
+from assets.reactions import reacting
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.lake import Window, tables
+from quant_pipelines.lake import Table, Window, tables
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import chunks, label_window, look_back
@@ -24,8 +25,11 @@ from quant_pipelines.quality import (
     merged,
     validate,
 )
+from quant_pipelines.sources import Answering
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
+
+DEGRADATION = "own_source_answers"
 
 
 def price_checks(market: Market) -> Sequence[dg.AssetChecksDefinition]:
@@ -39,29 +43,57 @@ def price_checks(market: Market) -> Sequence[dg.AssetChecksDefinition]:
 def _suite(market: Market, name: str, schema: TableSchema, rules: Sequence[Rule]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"{market.name}_{name}_suite",
-        specs=[_spec(market, name, rule) for rule in rules],
+        specs=[*(_spec(market, name, rule) for rule in rules), _degradation_spec(market, name)],
         description=f"Great Expectations suite of {name}: {len(rules)} rules over the sessions of the run.",
     )
     def suite(
         context: dg.AssetCheckExecutionContext, lake: LakeResource, sources: SourcesResource
     ) -> Iterable[dg.AssetCheckResult]:
-        calendar = market.sessions_calendar
-        table = lake.open().table(market.name, schema)
-        newest = max(table.session_ids(), default=None)
-        listings = sources.source(market).listings()
-        reports: list[ValidationReport] = []
-        for chunk in chunks(calendar, sessions_checked(context, market)):
-            window = _judged(chunk, market, name)
-            facts = facts_for(market, listings, window, SystemClock(), newest=newest)
-            reports.append(validate(table.read(label_window(calendar, window)), rules, facts))
-        yield from _results(key_of(market, name), rules, merged(reports))
+        with reacting(context):
+            answering = sources.answering(market)
+            table = lake.open().table(market.name, schema)
+            report = _validated(sessions_checked(context, market), table, rules, market, answering)
+        yield from _results(key_of(market, name), rules, report)
+        yield _degradation(key_of(market, name), answering)
 
     return suite
 
 
-def _judged(window: Window, market: Market, name: str) -> Window:
+def _validated(
+    window: Window, table: Table, rules: Sequence[Rule], market: Market, answering: Answering
+) -> ValidationReport:
+    calendar = market.sessions_calendar
+    newest = max(table.session_ids(), default=None)
+    listings = answering.source.listings()
+    reports: list[ValidationReport] = []
+    for chunk in chunks(calendar, window):
+        judged = _judged(chunk, market, table.schema)
+        facts = facts_for(market, listings, judged, SystemClock(), newest=newest)
+        reports.append(validate(table.read(label_window(calendar, judged)), rules, facts))
+    return merged(reports)
+
+
+def _degradation_spec(market: Market, name: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        DEGRADATION,
+        asset=key_of(market, name),
+        description="The market's own source answers, not its fallback (S2-109). Soft rule.",
+    )
+
+
+def _degradation(asset: dg.AssetKey, answering: Answering) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=DEGRADATION,
+        passed=answering.degraded is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=answering.degraded or f"{answering.source.name} answers.",
+    )
+
+
+def _judged(window: Window, market: Market, schema: TableSchema) -> Window:
     """Prices are judged with the sessions before them: a gap is only seen by who looks back far enough."""
-    if name != PRICES:
+    if schema is not tables.PRICES:
         return window
     calendar = market.sessions_calendar
     first = look_back(calendar, window.first, market.quality.gap_sessions, earliest=market.begins)

@@ -1,7 +1,7 @@
 """When a market trades: sessions, their closes, and arithmetic on them."""
 
 from quant_pipelines.calendars.always_open import AlwaysOpen
-from quant_pipelines.calendars.calendar import Calendar, NotASession, Session, parse_session, session_key
+from quant_pipelines.calendars.calendar import Calendar, NotASession, Session, parse_session, partition_key, session_key
 from quant_pipelines.calendars.exchange import ExchangeCalendar
 from quant_pipelines.calendars.named import UnknownCalendar, calendar_named
 
@@ -14,5 +14,6 @@ __all__ = [
     "UnknownCalendar",
     "calendar_named",
     "parse_session",
+    "partition_key",
     "session_key",
 ]

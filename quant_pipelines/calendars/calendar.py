@@ -76,6 +76,11 @@ def session_key(session: Session) -> str:
     return session.strftime("%Y-%m-%d" if session.time() == time() else "%Y-%m-%dT%H:%M")
 
 
+def partition_key(calendar: Calendar, session: Session) -> str:
+    """The session as its partition is called; an hourly market names midnight's hour too."""
+    return session.strftime("%Y-%m-%d" if calendar.step == timedelta(days=1) else "%Y-%m-%dT%H:%M")
+
+
 def midnight(day: date) -> Session:
     """The label of a daily session."""
     return datetime.combine(day, time())

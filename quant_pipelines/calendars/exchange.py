@@ -26,6 +26,12 @@ class CalendarEnds(OperatorActionRequired):
         )
 
 
+class CalendarUnusable(OperatorActionRequired):
+    """A calendar that exists by name only."""
+
+    code = "QP113"
+
+
 class ExchangeCalendar:
     """One exchange's daily sessions."""
 
@@ -93,9 +99,17 @@ class ExchangeCalendar:
         with warnings.catch_warnings():
             # exchange_calendars 4.13 still reads Series.values of zoned times; its results are right.
             warnings.simplefilter("ignore")
-            earliest = exchange_calendars.get_calendar(self._name).bound_min()
-            start = _FIRST_DAY if earliest is None else max(earliest.to_pydatetime(), _FIRST_DAY)
-            return exchange_calendars.get_calendar(self._name, start=start)
+            try:
+                return self._built(exchange_calendars)
+            except (ValueError, NotImplementedError) as error:
+                raise CalendarUnusable(
+                    f"The calendar {self._name} cannot be computed: {error} Use another, or upgrade exchange-calendars."
+                ) from error
+
+    def _built(self, library: Any) -> Any:
+        earliest = library.get_calendar(self._name).bound_min()
+        start = _FIRST_DAY if earliest is None else max(earliest.to_pydatetime(), _FIRST_DAY)
+        return library.get_calendar(self._name, start=start)
 
     @cached_property
     def _labels(self) -> list[Session]:

@@ -16,7 +16,7 @@ from quant_pipelines.clock import SystemClock
 from quant_pipelines.errors import QuantPipelinesError
 from quant_pipelines.lake.tables import PRICES, RAW_BARS
 from quant_pipelines.settings import Settings
-from quant_pipelines.sources import open_source
+from quant_pipelines.sources import Reach, check_connectivity, open_source
 
 ENOUGH_DISK_GB = 2.0
 _FITTING_PYTHON = ((3, 11), (3, 13))
@@ -119,11 +119,9 @@ def _database(settings: Settings) -> Iterator[Examined]:
 def _markets(settings: Settings) -> Iterator[Examined]:
     lake = open_lake(settings)
     for market in all_markets(settings).values():
-        try:
-            reach = open_source(market, SystemClock()).watermark().last_session
-            yield Examined(f"source of {market.name}", True, session_key(reach) if reach else "no bars yet")
-        except QuantPipelinesError as error:
-            yield Examined(f"source of {market.name}", None, str(error))
+        found = check_connectivity(open_source(market, SystemClock()))
+        # A source that is not there yet is no sickness of the machine: it is shown, with what to do.
+        yield Examined(f"source of {market.name}", True if found.reach is Reach.OK else None, found.reason)
         for schema in (RAW_BARS, PRICES):
             known = lake.table(market.name, schema).session_ids()
             found = f"{len(known)} sessions to {session_key(max(known))}" if known else "empty"

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from quant_pipelines.calendars import Session, parse_session, session_key
+from quant_pipelines.calendars import Session, parse_session, partition_key, session_key
 from quant_pipelines.cli.dagster_api import SUCCEEDED, BackfillProgress, DagsterApi, DagsterRefused
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.clock import SystemClock
@@ -13,7 +13,7 @@ from quant_pipelines.lake import Window, Writer, no_fence
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import Collector, Publisher, all_sessions, chunks
 from quant_pipelines.settings import Settings
-from quant_pipelines.sources import open_source
+from quant_pipelines.sources import open_fallback, open_source, who_answers
 
 _WRITER = Writer(who="qp ingest", run_id=None, code_version=None)
 
@@ -28,10 +28,14 @@ def ingest(market: MarketName, first: From = None, last: To = None) -> None:
     """Fetch, judge and publish prices without Dagster."""
     settings = Settings()
     entry = market_named(settings, market)
-    source = open_source(entry, SystemClock())
-    sessions = _chosen(entry, all_sessions(entry, source.watermark(), SystemClock()), first, last)
+    clock = SystemClock()
+    answering = who_answers(open_source(entry, clock), open_fallback(entry, clock))
+    if answering.degraded:
+        console.print(f"[yellow]The fallback answers. {answering.degraded}[/]")
+    source = answering.source
+    sessions = _chosen(entry, all_sessions(entry, source.watermark(), clock), first, last)
     lake = open_lake(settings)
-    collector = Collector(market=entry, source=source, fallback=None, lake=lake, clock=SystemClock())
+    collector = Collector(market=entry, answering=answering, lake=lake, clock=clock)
     publisher = Publisher(
         market=entry,
         listings=source.listings(),
@@ -65,7 +69,8 @@ def backfill(market: MarketName, first: From = None, last: To = None) -> None:
 def run_backfill(api: DagsterApi, market: Market, sessions: list[Session]) -> None:
     """Launch a backfill and show its progress; a failed one is an error."""
     assets = [[market.name, "raw_bars"], [market.name, "prices"]]
-    keys = session_key(sessions[0]), session_key(sessions[-1])
+    calendar = market.sessions_calendar
+    keys = partition_key(calendar, sessions[0]), partition_key(calendar, sessions[-1])
     backfill_id = api.launch_backfill(
         assets, first=keys[0], last=keys[1], title=f"{market.name} {keys[0]} to {keys[1]}"
     )

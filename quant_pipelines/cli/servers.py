@@ -1,5 +1,6 @@
 """Start the Dagster UI, its daemon and the MLflow UI; stop them together."""
 
+import fcntl
 import socket
 import subprocess
 import sys
@@ -31,6 +32,12 @@ class PortTaken(OperatorActionRequired):
         super().__init__(
             f"Port {port} on {host} is taken by another program. Stop that, or choose another port: {variable}=NNNN."
         )
+
+
+class ServersRunning(OperatorActionRequired):
+    """Somebody started them before."""
+
+    code = "QP107"
 
 
 class ServerFailed(DependencyFailed):
@@ -89,6 +96,8 @@ def mlflow_servers(settings: Settings) -> list[Server]:
             command=[
                 sys.executable, "-m", "mlflow", "server", "--host", settings.host, "--port", str(settings.mlflow_port),
                 "--workers", "1",
+                # Nobody but this machine, by any of its names: no page elsewhere may drive it (S4-48).
+                "--allowed-hosts", "localhost:*,127.0.0.1:*",
                 "--backend-store-uri", f"sqlite:///{settings.home_path / 'mlflow.db'}",
                 "--artifacts-destination", (settings.home_path / "mlflow-artifacts").as_uri(),
             ],
@@ -113,11 +122,12 @@ def running(
     servers: Sequence[Server], settings: Settings, *, tell: Callable[[str], None]
 ) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     """Start every server, wait until each answers, and stop all of them at the end, whatever happens."""
-    for server in servers:
-        _require_free_port(server, settings.host)
     logs = settings.home_path / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(_only_one(settings.home_path))
+        for server in servers:
+            _require_free_port(server, settings.host)
         started: dict[str, subprocess.Popen[bytes]] = {}
         for server in servers:
             log = logs / f"{server.name}.log"
@@ -153,6 +163,19 @@ def _require_free_port(server: Server, host: str) -> None:
             probe.bind((host, server.port))
         except OSError as error:
             raise PortTaken(host, server.port, server.port_variable) from error
+
+
+@contextmanager
+def _only_one(home: Path) -> Generator[None]:
+    """Two daemons on one instance would launch everything twice."""
+    with (home / "servers.lock").open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ServersRunning(
+                f"The servers of {home} are running already. Use them, or stop them first with Ctrl-C."
+            ) from error
+        yield
 
 
 @contextmanager

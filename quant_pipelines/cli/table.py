@@ -10,8 +10,9 @@ from rich.table import Table as Shown
 from quant_pipelines.calendars import parse_session, session_key
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
-from quant_pipelines.lake import Table, Window
+from quant_pipelines.lake import Table, Window, Writer
 from quant_pipelines.lake.tables import TABLES
+from quant_pipelines.markets.market import OPERATIONS
 from quant_pipelines.settings import Settings
 
 table = typer.Typer(no_args_is_help=True, help="Show tables, their history, and what changed between versions.")
@@ -107,11 +108,24 @@ def verify(market: MarketName, name: TableName) -> None:
     console.print(f"{market}/{name}: every byte is what was written.")
 
 
+@table.command()
+def repair(market: MarketName, name: TableName) -> None:
+    """Take damaged files out, so that their sessions are missing rather than unreadable; then fetch them again."""
+    damages = _open(market, name).quarantine_damaged(writer=Writer("qp table repair"))
+    for damage in damages:
+        ends = f"{session_key(min(damage.sessions))} to {session_key(max(damage.sessions))}"
+        console.print(f"Taken out: {damage.path}, {len(damage.sessions)} sessions, {ends}. {damage.reason}")
+    if damages:
+        console.print(f"Earlier versions still hold what they held. Fetch the sessions again: `qp backfill {market}`.")
+    else:
+        console.print(f"{market}/{name}: nothing is damaged.")
+
+
 def _open(market: str, name: str) -> Table:
     settings = Settings()
     if name not in TABLES:
         raise UnknownTable(f"There is no table {name!r}. There are: {', '.join(TABLES)}.")
-    owner = market if market == "operations" else market_named(settings, market).name
+    owner = market if market == OPERATIONS else market_named(settings, market).name
     return open_lake(settings).table(owner, TABLES[name])
 
 

@@ -15,6 +15,7 @@ from quant_pipelines.lake.failures import (
 )
 from quant_pipelines.lake.lake import Lake, Table
 from quant_pipelines.lake.values import (
+    EMPTY_SESSION,
     AsOf,
     Commit,
     CommitInfo,
@@ -28,6 +29,7 @@ from quant_pipelines.lake.values import (
 )
 
 __all__ = [
+    "EMPTY_SESSION",
     "AsOf",
     "Commit",
     "CommitInfo",

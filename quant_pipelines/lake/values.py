@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quant_pipelines.calendars import Session
+from quant_pipelines.digest import digest_json
 
 # Asked right before a commit; raises to abandon it.
 Fence = Callable[[], None]
@@ -12,6 +13,10 @@ Fence = Callable[[], None]
 Trace = Callable[[str], None]
 # A table version, or the newest commit at or before an instant; None is now.
 AsOf = int | datetime | None
+
+
+# A session without any row has content too: none.
+EMPTY_SESSION = digest_json([])
 
 
 def no_fence() -> None:

@@ -50,6 +50,11 @@ class Adjustment(Entry, frozen=True):
     path: Path | None = None
 
 
+# Tables of the installation itself stand beside the markets' under this name.
+OPERATIONS = "operations"
+RESERVED_NAMES = frozenset({OPERATIONS})
+
+
 def _position_as_text(value: Any) -> Any:
     """Positions may stand in the YAML as the numbers they are."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -118,7 +123,14 @@ class Market(Entry, frozen=True):
     @model_validator(mode="after")
     def _knows_its_calendar(self) -> "Market":
         """An unknown calendar is found when the file is read, not when it is used."""
-        calendar_named(self.calendar, self.bar)
+        # Its last session is asked for, because some calendars exist by name only.
+        calendar_named(self.calendar, self.bar).last_known  # noqa: B018
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_reserved_names(self) -> "Market":
+        if self.name in RESERVED_NAMES:
+            raise ValueError(f"{self.name} is the folder of the installation's own tables; choose another name")
         return self
 
     @property

@@ -1,4 +1,7 @@
-"""Incidents: every failed run, once, with what to do about it."""
+"""Incidents: every failed run, once, with what to do about it.
+
+They belong to the installation, not to one market: a run may hold assets of several.
+"""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -8,9 +11,8 @@ import pyarrow as pa
 from quant_pipelines.calendars.calendar import midnight
 from quant_pipelines.lake import Lake, Window, Writer
 from quant_pipelines.lake.tables import INCIDENTS
+from quant_pipelines.markets.market import OPERATIONS
 
-# Incidents belong to the installation, not to one market: a run may hold assets of several.
-OPERATIONS = "operations"
 _REPORTER = Writer(who="incidents", run_id=None, code_version=None)
 _DAY = timedelta(days=1) - timedelta(microseconds=1)
 

@@ -2,12 +2,14 @@
 
 from quant_pipelines.prices.adjust import adjusted
 from quant_pipelines.prices.build import REFERENCE_SESSIONS, HardFindings, Published, Publisher
-from quant_pipelines.prices.collect import Collected, Collector, NoSourceAnswered
+from quant_pipelines.prices.changes import changed_sessions, consecutive
+from quant_pipelines.prices.collect import Collected, Collector
 from quant_pipelines.prices.curve import market_curve
 from quant_pipelines.prices.windows import (
     SessionNotClosed,
     all_sessions,
     chunks,
+    closed_part,
     label_window,
     look_back,
     sessions_to_refresh,
@@ -18,13 +20,15 @@ __all__ = [
     "Collected",
     "Collector",
     "HardFindings",
-    "NoSourceAnswered",
     "Published",
     "Publisher",
     "SessionNotClosed",
     "adjusted",
     "all_sessions",
+    "changed_sessions",
     "chunks",
+    "closed_part",
+    "consecutive",
     "label_window",
     "look_back",
     "market_curve",

@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.clock import Clock
 from quant_pipelines.errors import DataRejected
-from quant_pipelines.lake import Commit, Fence, Lake, Table, Window, Writer
+from quant_pipelines.lake import EMPTY_SESSION, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.schemas import TableSchema
-from quant_pipelines.lake.tables import PRICES, QUARANTINE, RAW_BARS, RESTATEMENTS
+from quant_pipelines.lake.tables import PRICES, RAW_BARS, RESTATEMENTS
 from quant_pipelines.markets import Market, TradingRules, load_rules, universe_symbols
 from quant_pipelines.prices.grid import Grid
+from quant_pipelines.prices.holding import hold_out
 from quant_pipelines.prices.restatements import restated
 from quant_pipelines.prices.windows import label_window, look_back
 from quant_pipelines.quality import RAW_RULES, Findings, facts_for, judge
@@ -72,13 +73,21 @@ class Publisher:
         """Judge the window's raw bars, hold out what broke a rule, publish the rest, list what changed."""
         labels = label_window(self.market.sessions_calendar, window)
         raw = self._table(RAW_BARS).read(self._with_look_back(window, labels))
-        inside = raw.filter(pc.greater_equal(raw[SESSION], pa.scalar(window.first, raw[SESSION].type)))
-        findings = judge(inside, RAW_RULES, facts_for(self.market, self.listings, window, self.clock))
-        held_out = findings.quarantine_rows()
-        self._table(QUARANTINE).replace(held_out, window=labels, writer=writer, fence=fence)
+        first = pa.scalar(window.first, raw[SESSION].type)
+        inside = raw.filter(pc.greater_equal(raw[SESSION], first))
+        findings = hold_out(
+            self.market,
+            self.listings,
+            inside,
+            window,
+            lake=self.lake,
+            clock=self.clock,
+            writer=writer,
+            fence=fence,
+        )
         if findings.hard_rows and self.market.quality.on_hard_finding == "block":
             raise HardFindings(self.market.name, findings)
-        earlier = raw.filter(pc.less(raw[SESSION], pa.scalar(window.first, raw[SESSION].type)))
+        earlier = self._trusted(raw.filter(pc.less(raw[SESSION], first)), window)
         prices = self._complete(earlier, inside, findings, window)
         changes = self._list_restatements(prices, window, writer=writer, fence=fence)
         commit = self._table(PRICES).replace(prices, window=labels, writer=writer, fence=fence)
@@ -91,11 +100,19 @@ class Publisher:
         begin = look_back(calendar, window.first, REFERENCE_SESSIONS, earliest=self.market.begins)
         return Window(begin, labels.last)
 
+    def _trusted(self, earlier: pa.Table, window: Window) -> pa.Table:
+        """Look-back rows that may serve as a reference: what would be held out of prices is no reference either."""
+        if earlier.num_rows == 0:
+            return earlier
+        looked_at = Window(earlier[SESSION][0].as_py(), window.first)
+        findings = judge(earlier, RAW_RULES, facts_for(self.market, self.listings, looked_at, self.clock))
+        return earlier.filter(pa.array(~findings.hard))
+
     def _complete(self, earlier: pa.Table, inside: pa.Table, findings: Findings, window: Window) -> pa.Table:
         """One row for every listed symbol and session, with flags; suspended and held-out rows carry no price."""
         accepted = inside.filter(pa.array(~findings.hard))
         grid = self._grid(window, earlier)
-        bars = grid.spread(pa.concat_tables([_trusted(earlier), accepted]), _BAR)
+        bars = grid.spread(pa.concat_tables([earlier, accepted]), _BAR)
         listed = _listed(grid, self.listings)
         traded = grid.mark(accepted)
         held_out = grid.mark(inside.filter(pa.array(findings.hard))) & ~traded
@@ -138,9 +155,9 @@ class Publisher:
         old_ids = table.session_ids(window)
         new_ids = table.ids_of(prices)
         versions = {
-            session: (old_ids[session], new_ids[session])
-            for session in old_ids.keys() & new_ids.keys()
-            if old_ids[session] != new_ids[session]
+            session: (old_id, new_ids.get(session, EMPTY_SESSION))
+            for session, old_id in old_ids.items()
+            if old_id != new_ids.get(session)
         }
         if not versions:
             return RESTATEMENTS.arrow.empty_table()
@@ -158,11 +175,6 @@ def _united(known: pa.Table, changes: pa.Table) -> pa.Table:
         known.select(key), key, join_type="left anti"
     )
     return pa.concat_tables([known, changes.take(fresh["_row"])])
-
-
-def _trusted(earlier: pa.Table) -> pa.Table:
-    """Look-back rows that may serve as a reference: one per key, and with a price."""
-    return earlier.filter(pc.and_(pc.equal(earlier["occurrence"], 0), pc.greater(earlier["close"], 0.0)))
 
 
 def _listed(grid: Grid, listings: Sequence[Listing]) -> np.ndarray:

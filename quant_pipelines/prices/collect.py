@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.clock import Clock
-from quant_pipelines.errors import DataRejected, QuantPipelinesError
 from quant_pipelines.lake import Commit, Fence, Lake, Window, Writer
 from quant_pipelines.lake.tables import RAW_BARS
 from quant_pipelines.markets import Market
+from quant_pipelines.prices.holding import hold_out
 from quant_pipelines.prices.windows import SessionNotClosed, label_window
-from quant_pipelines.sources import BarRequest, BarSource
+from quant_pipelines.sources import Answering, BarRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,63 +22,59 @@ class Collected:
     commit: Commit
     bars: pa.Table
     source: str
-    degraded: str | None = None
-
-
-class NoSourceAnswered(DataRejected):
-    """The source failed and so did its fallback."""
-
-    code = "QP201"
+    degraded: str | None
+    quarantined: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """Fetches sessions of one market, from its source or, where one is configured, from the fallback (S2-70)."""
+    """Fetches sessions of one market from the source that answers for it."""
 
     market: Market
-    source: BarSource
-    fallback: BarSource | None
+    answering: Answering
     lake: Lake
     clock: Clock
 
     def collect(self, window: Window, *, writer: Writer, fence: Fence) -> Collected:
-        """Replace the window's raw bars by what the source says now."""
+        """Replace the window's raw bars by what the source says now, and its quarantine by what is wrong with them."""
         self._require_closed(window)
         labels = label_window(self.market.sessions_calendar, window)
-        bars, answered, degraded = self._fetch(labels)
-        rows = _as_raw_bars(bars, source=answered.name, clock=self.clock)
-        commit = self.lake.table(self.market.name, RAW_BARS).replace(rows, window=labels, writer=writer, fence=fence)
-        return Collected(commit=commit, bars=rows, source=answered.name, degraded=degraded)
+        source = self.answering.source
+        rows = as_raw_bars(self.fetch(labels), source=source.name, clock=self.clock)
+        table = self.lake.table(self.market.name, RAW_BARS)
+        commit = table.replace(rows, window=labels, writer=writer, fence=fence)
+        findings = hold_out(
+            self.market,
+            source.listings(),
+            rows,
+            window,
+            lake=self.lake,
+            clock=self.clock,
+            writer=writer,
+            fence=fence,
+        )
+        return Collected(
+            commit=commit,
+            bars=rows,
+            source=source.name,
+            degraded=self.answering.degraded,
+            quarantined=findings.hard_rows,
+        )
 
-    def _fetch(self, labels: Window) -> tuple[pa.Table, BarSource, str | None]:
-        request = BarRequest(first=labels.first, last=labels.last, symbols=self._wanted())
-        try:
-            return self.source.bars(request), self.source, None
-        except QuantPipelinesError as error:
-            if self.fallback is None:
-                raise
-            reason = f"{self.source.name} failed: {error}"
-            return _answer_instead(self.fallback, request, reason), self.fallback, reason
-
-    def _wanted(self) -> frozenset[str] | None:
+    def fetch(self, labels: Window) -> pa.Table:
+        """What the source says of these labels now."""
         symbols = self.market.universe.symbols
-        return None if symbols is None else frozenset(symbols)
+        wanted = None if symbols is None else frozenset(symbols)
+        return self.answering.source.bars(BarRequest(first=labels.first, last=labels.last, symbols=wanted))
 
     def _require_closed(self, window: Window) -> None:
-        calendar = self.market.sessions_calendar
-        closes = calendar.close_of(window.last)
+        closes = self.market.sessions_calendar.close_of(window.last)
         if closes > self.clock.now():
             raise SessionNotClosed(self.market.name, window.last, closes)
 
 
-def _answer_instead(fallback: BarSource, request: BarRequest, reason: str) -> pa.Table:
-    try:
-        return fallback.bars(request)
-    except QuantPipelinesError as error:
-        raise NoSourceAnswered(f"{reason} The fallback {fallback.name} failed too: {error}") from error
-
-
-def _as_raw_bars(bars: pa.Table, *, source: str, clock: Clock) -> pa.Table:
+def as_raw_bars(bars: pa.Table, *, source: str, clock: Clock) -> pa.Table:
+    """A source's answer as rows of raw_bars."""
     count = bars.num_rows
     provenance = {
         "occurrence": pa.array(occurrences(bars), pa.int32()),

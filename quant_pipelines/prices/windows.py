@@ -6,7 +6,7 @@ from quant_pipelines.calendars import Calendar, Session, session_key
 from quant_pipelines.clock import Clock
 from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.lake import Lake, Window
-from quant_pipelines.lake.tables import RAW_BARS
+from quant_pipelines.lake.tables import PRICES
 from quant_pipelines.markets import Market
 from quant_pipelines.sources import Watermark
 
@@ -35,6 +35,12 @@ def label_window(calendar: Calendar, sessions: Window) -> Window:
     return Window(sessions.first, following - _LAST_INSTANT)
 
 
+def closed_part(calendar: Calendar, window: Window, clock: Clock) -> Window | None:
+    """The window without its sessions that still trade or have not begun; None where that leaves nothing."""
+    last = min(window.last, calendar.last_closed(clock.now()))
+    return Window(window.first, last) if last >= window.first else None
+
+
 def look_back(calendar: Calendar, session: Session, count: int, *, earliest: Session) -> Session:
     """The session that lies count sessions before, or the market's first one."""
     known = calendar.sessions(earliest, session)
@@ -49,9 +55,8 @@ def chunks(calendar: Calendar, window: Window) -> list[Window]:
 
 
 def sessions_to_refresh(market: Market, lake: Lake, watermark: Watermark, clock: Clock) -> list[Session]:
-    """Closed sessions that the source has and the lake has not, oldest first."""
-    known = lake.table(market.name, RAW_BARS).session_ids()
-    newest = max(known, default=None)
+    """Closed sessions that the source has and that are newer than the newest published one, oldest first."""
+    newest = max(lake.table(market.name, PRICES).session_ids(), default=None)
     return [each for each in all_sessions(market, watermark, clock) if newest is None or each > newest]
 
 

@@ -82,6 +82,11 @@ class BarSource(Protocol):
         """False where the vendor adjusted prices already: limits, lots and money cannot be computed from them."""
         ...
 
+    @property
+    def missing_credentials(self) -> tuple[str, ...]:
+        """Settings that the source needs and has not got; empty where it needs none."""
+        ...
+
     def listings(self) -> tuple[Listing, ...]:
         """Every symbol this source knows, sorted by symbol."""
         ...

@@ -65,6 +65,10 @@ class FileBars:
     def prices_are_raw(self) -> bool:
         return self._config.adjustment.kind != "already_adjusted"
 
+    @property
+    def missing_credentials(self) -> tuple[str, ...]:
+        return ()
+
     def listings(self) -> tuple[Listing, ...]:
         """Every symbol with at least one row, listed from its first; when it left is not known."""
         starts = starts_of(self._summaries(self._files()))

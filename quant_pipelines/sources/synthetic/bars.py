@@ -40,6 +40,7 @@ class SyntheticBars:
     """
 
     prices_are_raw = True
+    missing_credentials: tuple[str, ...] = ()
 
     def __init__(
         self,

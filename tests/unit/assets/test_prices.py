@@ -156,9 +156,24 @@ def test_a_broken_hard_rule_stops_the_run_before_prices(graph):
     failed = [each.check_name for each in result.get_asset_check_evaluations() if not each.passed]
     assert failed == ["high_encloses"]
     assert graph.lake.table("tiny", tables.PRICES).version() is None
+    (held,) = graph.lake.table("tiny", tables.QUARANTINE).read().to_pylist()
+    assert (held["symbol"], held["rule"]) == ("600001.SH", "high_encloses")
     good = write_files(graph.home / "good", high=10.5)
     assert graph.run(good, "2024-03-13", "2024-03-15").success
     assert len(graph.lake.table("tiny", tables.PRICES).session_ids()) == 3
+    assert graph.lake.table("tiny", tables.QUARANTINE).read().num_rows == 0
+
+
+def test_where_the_source_is_gone_the_fallback_answers_and_a_check_says_so(graph):
+    """S2-70, S2-109."""
+    good = write_files(graph.home / "good", high=10.5)
+    gone = {"kind": "files", "path": str(graph.home / "nowhere")}
+    entry = good.model_copy(update={"source": market(source=gone).source, "fallback": good.source})
+    result = graph.run(entry, "2024-03-13", "2024-03-15")
+    assert result.success
+    warned = [each for each in result.get_asset_check_evaluations() if each.check_name == "own_source_answers"]
+    assert [each.passed for each in warned] == [False, False]
+    assert "nowhere" in warned[0].description
 
 
 def test_an_error_of_ours_fails_at_once_with_its_code_and_its_remedy(graph):

@@ -4,8 +4,8 @@ import pytest
 
 from quant_pipelines.calendars import parse_session
 from quant_pipelines.lake.tables import PRICES, QUARANTINE, RESTATEMENTS
-from quant_pipelines.prices import HardFindings
-from tests.bars import bar, market
+from quant_pipelines.prices import HardFindings, changed_sessions, consecutive
+from tests.bars import RowBars, bar, collector, market
 
 DAYS = ("2024-06-17", "2024-06-18", "2024-06-19", "2024-06-20", "2024-06-21")
 FIRST, LAST = DAYS[0], DAYS[-1]
@@ -164,3 +164,53 @@ def test_the_versions_before_a_correction_stay_readable(publish, lake):
     publish([bar(DAYS[0], close=10.4)], FIRST, FIRST)
     assert table.read(as_of=before)["close"].to_pylist() == [10.0]
     assert table.read()["close"].to_pylist() == [10.4]
+
+
+def test_a_held_out_bar_is_no_reference_for_later_sessions(publish):
+    """One range and day by day agree on dirty bars too."""
+    rows = [bar(DAYS[0], close=10.0), bar(DAYS[1], close=12.0, high=9.0), bar(DAYS[2], close=10.2)]
+    together = column(publish(rows, FIRST, DAYS[2], entry=HOLDING_OUT), "previous_close")
+    alone = column(publish(rows, DAYS[2], DAYS[2], entry=HOLDING_OUT), "previous_close")
+    assert together == [None, None, 10.0]
+    assert alone == [10.0]
+
+
+def test_a_session_that_vanishes_is_listed_bar_by_bar(publish, lake):
+    gap = market(missing_bar="gap")
+    publish([bar(day) for day in DAYS], FIRST, LAST, entry=gap)
+    publish([bar(day) for day in DAYS[:4]], FIRST, LAST, entry=gap)
+    (row,) = lake.table("m", RESTATEMENTS).read().to_pylist()
+    assert (row["session"], row["column"], row["old_value"], row["new_value"]) == (
+        parse_session(DAYS[4]), "row", "present", None,
+    )  # fmt: skip
+
+
+def test_history_that_arrives_late_restates_nothing(publish, lake):
+    """The reference price of the first known session follows from it, and the vendor changed no bar."""
+    rows = [bar(day, close=10.0 + index) for index, day in enumerate(DAYS)]
+    publish(rows, DAYS[2], LAST)
+    publish(rows, FIRST, LAST)
+    assert lake.table("m", RESTATEMENTS).read().num_rows == 0
+
+
+def test_only_sessions_whose_bars_differ_are_fetched_again(publish, lake):
+    rows = [bar(day) for day in DAYS]
+    publish(rows, FIRST, LAST, entry=market(first_session=FIRST))
+
+    def changed(now):
+        return changed_sessions(collector(lake, RowBars(now), market(first_session=FIRST)))
+
+    assert changed(rows) == []
+    assert changed([*rows[:4], bar(DAYS[4], close=11.0)]) == [parse_session(DAYS[4])]
+    assert changed([rows[0], *rows[2:]]) == [parse_session(DAYS[1])]
+    assert changed([*rows, bar("2024-06-22")]) == [parse_session(DAYS[4])]
+    assert changed([*rows, bar("2024-06-24")]) == [parse_session("2024-06-24")]
+
+
+def test_sessions_are_grouped_into_unbroken_spans():
+    calendar = market().sessions_calendar
+    days = [parse_session(day) for day in ("2024-06-17", "2024-06-18", "2024-06-21", "2024-06-24")]
+    assert consecutive(calendar, days) == [days[:2], days[2:]]
+    everything = calendar.sessions(parse_session("2024-01-02"), parse_session("2024-03-29"))
+    assert consecutive(calendar, everything[::2]) == [calendar.sessions(everything[0], everything[::2][-1])]
+    assert consecutive(calendar, []) == []

@@ -5,8 +5,9 @@ import pytest
 from quant_pipelines.calendars import parse_session
 from quant_pipelines.errors import DependencyFailed
 from quant_pipelines.lake import Window, no_fence
-from quant_pipelines.lake.tables import RAW_BARS
-from quant_pipelines.prices import NoSourceAnswered, SessionNotClosed
+from quant_pipelines.lake.tables import QUARANTINE, RAW_BARS
+from quant_pipelines.prices import SessionNotClosed
+from quant_pipelines.sources import Reach, check_connectivity
 from tests.bars import CLOCK, WRITER, RowBars, bar, collector, market
 
 MONDAY, FRIDAY = "2024-06-17", "2024-06-21"
@@ -16,8 +17,11 @@ WEEK = Window(parse_session(MONDAY), parse_session(FRIDAY))
 class Broken(RowBars):
     """A source whose vendor does not answer."""
 
-    def bars(self, request):
+    def watermark(self):
         raise DependencyFailed("The vendor does not answer. Try again later.")
+
+    def bars(self, request):
+        return self.watermark()
 
 
 def test_every_row_is_kept_and_repeated_keys_are_counted(lake):
@@ -54,16 +58,38 @@ def test_the_fallback_answers_when_the_source_does_not_and_the_collection_says_s
     assert "first failed: The vendor does not answer" in (collected.degraded or "")
 
 
-def test_without_a_fallback_the_sources_own_error_is_the_answer(lake):
+def test_while_the_source_answers_the_fallback_is_not_asked(lake):
+    first = RowBars([bar(MONDAY)], name="first")
+    collected = collector(lake, first, market(), Broken([])).collect(WEEK, writer=WRITER, fence=no_fence)
+    assert (collected.source, collected.degraded) == ("first", None)
+
+
+@pytest.mark.parametrize("fallback", [None, Broken([], name="second")])
+def test_when_nobody_answers_the_error_is_the_answer(lake, fallback):
     with pytest.raises(DependencyFailed, match="does not answer"):
-        collector(lake, Broken([]), market()).collect(WEEK, writer=WRITER, fence=no_fence)
+        collector(lake, Broken([]), market(), fallback).collect(WEEK, writer=WRITER, fence=no_fence)
 
 
-def test_when_both_fail_both_are_named(lake):
-    with pytest.raises(NoSourceAnswered, match=r"first failed.*second failed"):
-        collector(lake, Broken([], name="first"), market(), Broken([], name="second")).collect(
-            WEEK, writer=WRITER, fence=no_fence
-        )
+def test_a_broken_row_is_in_quarantine_as_soon_as_it_is_collected(lake):
+    """S1-32: where the checks then stop the run, the reason is already written down."""
+    rows = [bar(MONDAY), bar(FRIDAY, high=1.0)]
+    collected = collector(lake, RowBars(rows), market()).collect(WEEK, writer=WRITER, fence=no_fence)
+    (held,) = lake.table("m", QUARANTINE).read().to_pylist()
+    assert (held["session"], collected.quarantined) == (parse_session(FRIDAY), 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "reach", "reason"),
+    [
+        (RowBars([bar(MONDAY)]), Reach.OK, "reaches 2024-06-17"),
+        (RowBars([bar(MONDAY)], missing_credentials=("COINBASE_KEY",)), Reach.SKIPPED, "missing_credentials"),
+        (Broken([]), Reach.FAILED, "The vendor does not answer. Try again later."),
+    ],
+)
+def test_connectivity_is_checked_and_a_lack_of_keys_is_no_failure(source, reach, reason):
+    """S1-29."""
+    found = check_connectivity(source)
+    assert (found.reach, found.reason) == (reach, reason)
 
 
 def test_a_session_that_still_trades_is_refused(lake):

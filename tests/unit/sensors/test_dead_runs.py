@@ -48,3 +48,10 @@ def test_a_run_that_only_just_started_is_left_alone(instance, tmp_path):
     run = started(instance)
     assert fail_dead_runs(instance, tmp_path / "leases", now=datetime.now(UTC)) == []
     assert status(instance, run) == "STARTED"
+
+
+def test_a_dead_run_that_was_being_cancelled_is_cancelled_and_not_started_again(instance, tmp_path):
+    run = started(instance)
+    instance.report_run_canceling(run)
+    fail_dead_runs(instance, tmp_path / "leases", now=datetime.now(UTC) + LATER)
+    assert status(instance, run) == "CANCELED"

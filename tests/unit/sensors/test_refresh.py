@@ -5,14 +5,19 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from quant_pipelines.calendars import parse_session
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.lake import Lake
+from quant_pipelines.errors import DataRejected
+from quant_pipelines.lake import Lake, Window, no_fence
 from quant_pipelines.markets import Market
+from quant_pipelines.prices import Collector, Publisher
+from quant_pipelines.sources import Watermark
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
 from sensors.arrivals import arrival_sensor
-from sensors.jobs import MARKET_TAG, WATERMARK_TAG
-from sensors.refresh import new_sessions, refresh_schedule
+from sensors.jobs import MARKET_TAG, WATERMARK_TAG, mark_of
+from sensors.refresh import ATTEMPTS, new_sessions, refresh_schedule
+from tests.bars import WRITER
 from tests.bars import market as synthetic
 
 
@@ -69,38 +74,88 @@ def test_a_missing_folder_skips_with_its_remedy(tmp_path, instance, resources):
     assert "nowhere" in skip.skip_message
 
 
+def ended(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+    """The run that the request asked for, and how it ended."""
+    instance.create_run_for_job(dg.job(name="j")(lambda: None), tags=request.tags, status=status)
+
+
+def test_a_failed_refresh_is_tried_again_a_few_times_and_then_waits_for_a_person(tmp_path, instance, resources):
+    write(tmp_path / "us", "2024-01-02,1,2,1,2,10")
+    entry = files_market(tmp_path / "us")
+    keys = set()
+    for _ in range(ATTEMPTS):
+        (request,) = new_sessions(instance, entry, *resources)
+        keys.add(request.run_key)
+        ended(instance, request, dg.DagsterRunStatus.FAILURE)
+    assert len(keys) == ATTEMPTS
+    (skip,) = new_sessions(instance, entry, *resources)
+    assert "See the incidents table" in skip.skip_message
+
+
+def test_a_file_that_cannot_be_read_fails_the_tick_in_the_open(tmp_path, instance, resources):
+    (tmp_path / "us").mkdir()
+    (tmp_path / "us" / "AAA.csv").write_text("nothing,of,use\n1,2,3\n")
+    with pytest.raises(DataRejected, match=r"AAA\.csv"):
+        list(new_sessions(instance, files_market(tmp_path / "us"), *resources))
+
+
+def test_a_bar_that_was_there_before_its_close_is_new_after_it():
+    watermark = Watermark(last_session=parse_session("2024-06-28"), token="same")
+    before, after = (mark_of(watermark, parse_session(day)) for day in ("2024-06-27", "2024-06-28"))
+    assert before != after
+
+
 def tick(entry: Market, instance, resources, cursor=None):
     """What the daemon would do: the runs asked for, or why none, and where the cursor then stands."""
-    _, sources = resources
+    lake, sources = resources
     sensor = arrival_sensor(entry)
-    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"sources": sources}) as context:
+    given = {"sources": sources, "lake": lake}
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources=given) as context:
         data = sensor.evaluate_tick(context)
     return data.run_requests, data.skip_message, data.cursor or cursor
 
 
-def test_a_changed_file_is_read_again_from_the_first_session(tmp_path, instance, resources):
-    """Vendors restate history, so a file that changed is read as a whole."""
+def fetched(entry: Market, resources) -> None:
+    """Collect and publish all that the source has now, as the run would."""
+    lake, sources = resources
+    answering = sources.answering(entry)
+    collector = Collector(market=entry, answering=answering, lake=lake.open(), clock=SystemClock())
+    publisher = Publisher(
+        market=entry, listings=answering.source.listings(), prices_are_raw=True, lake=lake.open(), clock=SystemClock()
+    )
+    last = answering.source.watermark().last_session
+    assert last is not None
+    window = Window(entry.begins, last)
+    collector.collect(window, writer=WRITER, fence=no_fence)
+    publisher.publish(window, writer=WRITER, fence=no_fence)
+
+
+def test_exactly_the_sessions_that_changed_in_a_file_are_fetched_again(tmp_path, instance, resources):
+    """Vendors restate history; a new day must not cost all the years before it."""
     folder = tmp_path / "us"
-    write(folder, "2024-01-02,1,2,1,2,10", "2024-01-03,1,2,1,2,10")
+    days = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
+    write(folder, *(f"{day},1,2,1,2,10" for day in days[:3]))
     entry = files_market(folder)
-    first, _, cursor = tick(entry, instance, resources)
-    assert [each.tags["dagster/asset_partition_range_start"] for each in first] == ["2024-01-02"]
+    (first,), _, cursor = tick(entry, instance, resources)
+    assert first.tags["dagster/asset_partition_range_start"] == days[0]
+    assert first.tags["dagster/asset_partition_range_end"] == days[2]
+    fetched(entry, resources)
     again, why, _ = tick(entry, instance, resources, cursor)
     assert not again
     assert "have not changed" in why
-    write(folder, "2024-01-02,1,2,1,1.5,10", "2024-01-03,1,2,1,2,10", "2024-01-04,1,2,1,2,10")
-    (request,), _, moved = tick(entry, instance, resources, cursor)
-    assert request.tags["dagster/asset_partition_range_start"] == "2024-01-02"
-    assert request.tags["dagster/asset_partition_range_end"] == "2024-01-04"
+    write(folder, f"{days[0]},1,2,1,1.5,10", *(f"{day},1,2,1,2,10" for day in days[1:]))
+    requests, _, moved = tick(entry, instance, resources, cursor)
+    spans = [each.tags["dagster/asset_partition_range_start"] for each in requests]
+    assert spans == [days[0], days[3]]
     assert moved != cursor
 
 
 def test_a_long_history_is_one_run(tmp_path, instance, resources):
-    days = [f"{2023 + index // 12}-{index % 12 + 1:02d}-17,1,2,1,2,10" for index in range(18)]
+    days = [f"{2023 + index // 12}-{index % 12 + 1:02d}-17,1,2,1,2,10" for index in range(18)]  # far apart
     write(tmp_path / "us", *days)
     entry = files_market(tmp_path / "us", first_session="2023-01-03")
     (request,), _, _ = tick(entry, instance, resources)
-    assert request.tags["dagster/asset_partition_range_start"] == "2023-01-03"
+    assert request.tags["dagster/asset_partition_range_start"] == "2023-01-17"
     assert request.tags["dagster/asset_partition_range_end"] == "2024-06-17"
     assert request.tags[MARKET_TAG] == "us"
     assert request.tags[WATERMARK_TAG] in request.run_key

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from quant_pipelines.markets import load_markets
 from quant_pipelines.settings import BadSetting, NotInAProject, Settings, child_environment, find_project
 
 PROJECT = Path(__file__).parents[3]
@@ -19,9 +20,27 @@ def _project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QP_PROJECT", str(PROJECT))
 
 
+def shipped(settings: Settings):
+    """The markets as the graph and the command line load them."""
+    return load_markets(settings.markets_path, liquid_symbols=settings.liquid_symbols)
+
+
 def test_the_liquid_symbols_are_the_same_everywhere_by_default():
     """S1-65."""
-    assert Settings().liquid_symbols == ("BTC", "ETH", "SOL")
+    assert shipped(Settings())["crypto"].universe.symbols == ("BTC", "ETH", "SOL")
+
+
+def test_the_environment_replaces_the_liquid_symbols(monkeypatch):
+    """S1-65."""
+    monkeypatch.setenv("LIQUID_SYMBOLS", "BTC,DOGE")
+    assert shipped(Settings())["crypto"].universe.symbols == ("BTC", "DOGE")
+
+
+def test_without_it_the_markets_file_decides(monkeypatch, tmp_path):
+    text = (PROJECT / "markets.yaml").read_text(encoding="utf-8").replace("[BTC, ETH, SOL]", "[DOGE]")
+    (tmp_path / "markets.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("QP_MARKETS_FILE", str(tmp_path / "markets.yaml"))
+    assert shipped(Settings())["crypto"].universe.symbols == ("DOGE",)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +70,16 @@ def test_every_path_is_absolute_wherever_the_process_starts(monkeypatch, tmp_pat
 def test_the_database_url_names_its_driver(monkeypatch):
     monkeypatch.setenv("QP_DATABASE_URL", "postgresql://user@host/base")
     assert Settings().postgres_url == "postgresql+psycopg2://user@host/base"
+
+
+@pytest.mark.parametrize("password", ["postgres", "Password", "changeme"])
+def test_a_default_password_is_refused(monkeypatch, password):
+    """S4-46; the control: a random one is taken."""
+    monkeypatch.setenv("QP_DATABASE_URL", f"postgresql://user:{password}@host/base")
+    with pytest.raises(BadSetting, match="default password"):
+        Settings().postgres_url  # noqa: B018
+    monkeypatch.setenv("QP_DATABASE_URL", "postgresql://user:J3n-qz8w_TTx@host/base")
+    assert Settings().postgres_url
 
 
 def test_without_a_url_there_is_no_postgresql():
