@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from quant_pipelines.lake.tables import QUARANTINE
+from quant_pipelines.lake.tables import QUARANTINE, RAW_BARS
 from quant_pipelines.quality.checks import BoolArray
 from quant_pipelines.quality.examples import examples_of
 from quant_pipelines.quality.facts import Facts
@@ -16,6 +16,8 @@ from quant_pipelines.quality.frame import Frame
 from quant_pipelines.quality.rules import Frames, Rule, Severity, Verdict
 from quant_pipelines.quality.shape import WrongColumns
 from quant_pipelines.quality.text import rows_as_json
+
+PROVENANCE = frozenset(column.name for column in RAW_BARS.columns if not column.identity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,8 @@ class Findings:
         if not broken.size:
             return QUARANTINE.arrow.empty_table()
         held_out = self.raw.take(pa.array(broken))
-        texts = rows_as_json(held_out)
+        # Who delivered the row and when stands beside it: equal bad rows must have equal ids however often they come.
+        texts = rows_as_json(held_out.select([name for name in held_out.column_names if name not in PROVENANCE]))
         pieces = [
             _quarantined(verdict, frame, texts.take(pa.array(np.searchsorted(broken, chosen))))
             for verdict, frame in self.verdicts
