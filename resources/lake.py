@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.errors import Conflict
@@ -30,11 +29,8 @@ class LakeResource(dg.ConfigurableResource):
     root: str
     leases: str
 
-    _run: dg.DagsterRun | None = PrivateAttr(default=None)
-
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["LakeResource"]:
-        self._run = context.run
         if context.run is None:
             yield self
             return
