@@ -66,7 +66,7 @@ def _raw_bars(market: Market) -> dg.AssetsDefinition:
                     by_session=_row_counts(collected.bars),
                     inputs=(),
                 )
-        return recorded()
+        return recorded(context)
 
     return raw_bars
 
@@ -115,7 +115,7 @@ def _prices(market: Market) -> dg.AssetsDefinition:
                     by_session=_row_counts(published.prices),
                     inputs=inputs,
                 )
-        return recorded()
+        return recorded(context)
 
     return prices
 

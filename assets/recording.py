@@ -18,6 +18,8 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from quant_pipelines.calendars import Session, parse_session
 from quant_pipelines.lake import EMPTY_SESSION, Window
@@ -55,6 +57,7 @@ def record_sessions(
 ) -> None:
     """Log one materialisation for each of the run's partitions in the window."""
     code_version = context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id
+    events: list[dg.AssetMaterialization] = []
     for partition in context.partition_keys:
         session = parse_session(partition)
         if session not in window:
@@ -68,7 +71,7 @@ def record_sessions(
         for each in inputs:
             tags[get_input_data_version_tag(each.key)] = each.versions.get(session, EMPTY_SESSION)
             tags[get_input_event_pointer_tag(each.key)] = each.newest_event
-        context.log_event(
+        events.append(
             dg.AssetMaterialization(
                 asset_key=context.asset_key,
                 partition=partition,
@@ -76,11 +79,30 @@ def record_sessions(
                 tags=tags,
             )
         )
+    _log_together(context, events)
 
 
-def recorded() -> dg.MaterializeResult:
+def _log_together(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:
+    """As `context.log_event` for each of them, but handed over as one batch, which costs a tenth of the time."""
+    step, batch = context.get_step_execution_context(), generate_event_batch_id()
+    for position, event in enumerate(events, start=1):
+        DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, position == len(events)))
+
+
+def recorded(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """The result of a body that has logged its own events."""
+    count_partitions(context.instance, context.asset_key, context.assets_def.partitions_def)
     return dg.MaterializeResult(metadata=_EVENTS_ARE_LOGGED)
+
+
+def count_partitions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: dg.PartitionsDefinition[str] | None
+) -> None:
+    """Bring Dagster's count of the asset's partitions up to date.
+
+    Dagster would do it when somebody next opens the asset's page, who then waits a second for every year.
+    """
+    get_and_update_asset_status_cache_value(instance, key, partitions)
 
 
 def _newest_event(context: dg.AssetExecutionContext, upstream: dg.AssetKey) -> str:

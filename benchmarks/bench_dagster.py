@@ -19,6 +19,7 @@ from tests.installation import PROJECT, Installation, installed, serving
 NAMES = ("alpha", "beta", "gamma")
 FIRST, LAST = "2015-01-05", "2024-12-31"
 REPEATS = 5
+QUERIES_SHOWN = 10
 ENTRY = """
   {name}:
     description: Ten years for the benchmark.
@@ -31,15 +32,38 @@ ENTRY = """
 """
 CALENDARS = {"alpha": ("XSHG", "a_share"), "beta": ("XNYS", "us_equity"), "gamma": ("24/7", "crypto")}
 
-_REPORT_EVENTS = """
+# Ten years of events are written as a run writes them, together; one by one they would take minutes.
+_STORE_EVENTS = """
+import time
 import dagster as dg, definitions
+from assets.recording import count_partitions
+from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.events.log import EventLogEntry
+from dagster._core.instance import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from sys import argv
+def entry(key, partition):
+    made = StepMaterializationData(dg.AssetMaterialization(key, partition=partition))
+    event = DagsterEvent("ASSET_MATERIALIZATION", RUNLESS_JOB_NAME, event_specific_data=made)
+    return EventLogEntry(None, 20, "", RUNLESS_RUN_ID, time.time(), job_name=RUNLESS_JOB_NAME, dagster_event=event)
 instance = dg.DagsterInstance.get()
-for key in definitions.defs.resolve_asset_graph().get_all_asset_keys():
-    partitions = definitions.defs.resolve_asset_graph().get(key).partitions_def
-    for partition in partitions.get_partition_keys():
-        if partition <= argv[1]:
-            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+graph = definitions.defs.resolve_asset_graph()
+for key in graph.get_all_asset_keys():
+    partitions = graph.get(key).partitions_def
+    wanted = [each for each in partitions.get_partition_keys() if each <= argv[1]] if partitions else []
+    if wanted:
+        instance.event_log_storage.store_event_batch([entry(key, partition) for partition in wanted])
+        count_partitions(instance, key, partitions)
+"""
+
+# What the daemon does every half minute where nothing changed.
+_TICKS = """
+import time
+import dagster as dg, definitions
+instance, cursor = dg.DagsterInstance.get(), None
+for _ in range(3):
+    begin = time.perf_counter()
+    cursor = dg.evaluate_automation_conditions(defs=definitions.defs, instance=instance, cursor=cursor).cursor
+print(time.perf_counter() - begin)
 """
 
 
@@ -58,6 +82,13 @@ def definitions_load(installation: Installation) -> None:
     print(f"definitions of three markets load in {ours:.2f} s, {ours / bare:.1f}x `import dagster` ({bare:.2f} s)")
 
 
+def follow_data_tick(installation: Installation) -> None:
+    ticks = [sys.executable, "-W", "ignore", "-c", _TICKS]
+    environment = child_environment(installation.settings)
+    told = subprocess.run(ticks, env=environment, cwd=PROJECT, check=True, capture_output=True, text=True)
+    print(f"a tick of follow_data that finds nothing to do takes {float(told.stdout.split()[-1]):.2f} s")
+
+
 def asset_page(installation: Installation) -> None:
     browser_path = os.environ.get("QP_TEST_BROWSER")
     if not browser_path:
@@ -67,10 +98,12 @@ def asset_page(installation: Installation) -> None:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        # One person's browser, which keeps the UI's scripts from the first look on.
+        person = browser.new_context()
         opened: list[float] = []
         queries: dict[str, list[float]] = {}
         for _ in range(REPEATS + 1):
-            page = browser.new_page()
+            page = person.new_page()
             page.on("requestfinished", lambda request: note(request, queries))
             begin = time.perf_counter()
             page.goto(f"{installation.settings.dagster_address}/assets/alpha/prices?view=partitions")
@@ -81,8 +114,10 @@ def asset_page(installation: Installation) -> None:
     print(
         f"asset page, first look {opened[0]:.2f} s, then median {median(opened[1:]):.2f} s to the last partition's key"
     )
-    for name, times in sorted(queries.items(), key=lambda item: -median(item[1]))[:8]:
-        print(f"  {name}: median {median(times):.3f} s over {len(times)}, worst {max(times):.3f} s")
+    for name, times in sorted(queries.items(), key=lambda item: -max(item[1]))[:QUERIES_SHOWN]:
+        rest = times[1:] or times
+        typical = f"then median {median(rest):.3f} s, worst {max(rest):.3f} s of {len(rest)}"
+        print(f"  {name}: first {times[0]:.3f} s, {typical}")
 
 
 def note(request, queries: dict[str, list[float]]) -> None:
@@ -97,8 +132,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder), "markets:" + "".join(entries)) as ready:
         definitions_load(ready)
         begin = time.perf_counter()
-        run(ready, "-c", _REPORT_EVENTS, session_key(parse_session(LAST)))
-        print(f"(ten years of events for six assets written in {time.perf_counter() - begin:.0f} s)")
+        run(ready, "-c", _STORE_EVENTS, session_key(parse_session(LAST)))
+        print(f"(ten years of events written and counted in {time.perf_counter() - begin:.0f} s)")
+        follow_data_tick(ready)
         with serving(ready):
             asset_page(ready)
 

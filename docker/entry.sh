@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 export DAGSTER_HOME=$PWD QP_PROJECT=$PWD PYTHONPATH=$PWD
 export OMP_WAIT_POLICY=PASSIVE DAGSTER_DISABLE_TELEMETRY=yes MLFLOW_DISABLE_TELEMETRY=true
 export GX_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
+# Events of many partitions are written together (resources/events.py).
+export DAGSTER_EVENT_BATCH_SIZE=1000
 # Read by docker/workspace.yaml.
 export QP_CODE_HOST=${QP_CODE_HOST:-127.0.0.1} QP_CODE_PORT=${QP_CODE_PORT:-4000}
 host=${QP_HOST:-127.0.0.1}

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     lake_region: str = Field(default="us-east-1", description="Region of the store.")
     database_url: str | None = Field(default=None, description="PostgreSQL URL; SQLite under HOME where empty.")
     database_url_file: Path | None = Field(default=None, description="File that holds QP_DATABASE_URL.")
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Threads of one computation; default: every core.",
+    )
     mlflow_url: str | None = Field(default=None, description="MLflow's address where it runs elsewhere.")
     host: str = Field(default="127.0.0.1", description="Address the servers bind to; loopback unless you know why.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
@@ -134,6 +139,8 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
+# Dagster hands over events of many partitions together only where this is set; resources/events.py writes them so.
+_TOGETHER = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -143,6 +150,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         **_QUIET,
+        **_TOGETHER,
         "PYTHONPATH": path,
         "DAGSTER_HOME": str(settings.project),
         "QP_PROJECT": str(settings.project),

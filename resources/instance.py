@@ -9,10 +9,10 @@ from typing import Any
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from quant_pipelines.settings import Settings
+from resources.sqlite_storage import SqliteStorage
 
 _Config = Mapping[str, Any]
 
@@ -33,10 +33,10 @@ class ProjectStorage(DagsterStorage, ConfigurableClass):
         # whoever comes first makes them alone (target R9).
         with _alone(settings.home_path / "dagster.lock"):
             if settings.postgres_url is not None:
-                from dagster_postgres import DagsterPostgresStorage
+                from resources.postgres_storage import PostgresStorage
 
-                return DagsterPostgresStorage(settings.postgres_url, inst_data=inst_data)
-            return DagsterSqliteStorage.from_local(str(settings.home_path / "dagster"), inst_data=inst_data)
+                return PostgresStorage(settings.postgres_url, inst_data=inst_data)
+            return SqliteStorage.from_local(str(settings.home_path / "dagster"), inst_data=inst_data)
 
 
 class ProjectLogs(LocalComputeLogManager):

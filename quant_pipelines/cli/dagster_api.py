@@ -6,13 +6,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from quant_pipelines.errors import DependencyFailed, OperatorActionRequired
 
 _TIMEOUT_SECONDS = 60
 _POLL_SECONDS = 1.0
+# How the servers of `qp up` call the code they serve, and Dagster the definitions in it.
+LOCATION = "quant_pipelines"
+_REPOSITORY = "__repository__"
 ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
+RUN_ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 SUCCEEDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS"})
 
 
@@ -41,6 +45,21 @@ class BackfillProgress:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgress:
+    """How far a run is."""
+
+    status: str
+    materialized: int
+
+    @property
+    def ended(self) -> bool:
+        return self.status in RUN_ENDED
+
+
+_Progress = TypeVar("_Progress", BackfillProgress, RunProgress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,36 @@ class DagsterApi:
             raise DagsterRefused(f"Dagster refused the backfill: {answer.get('message', answer['__typename'])}")
         return answer["backfillId"]
 
+    def launch_run(self, job: str, *, first: str, last: str) -> str:
+        """Run a job over a range of sessions at once; returns the run's id.
+
+        A backfill would wait first: Dagster's daemon looks for new ones every 30 seconds.
+        """
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        params = {
+            "selector": {
+                "repositoryLocationName": LOCATION,
+                "repositoryName": _REPOSITORY,
+                "jobName": job,
+            },
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        }
+        answer = self.ask(_RUN, {"params": params})["launchRun"]
+        if answer["__typename"] != "LaunchRunSuccess":
+            raise DagsterRefused(f"Dagster refused the run of {job}: {answer.get('message', answer['__typename'])}")
+        return answer["run"]["runId"]
+
+    def run(self, run_id: str) -> RunProgress:
+        """Where a run stands."""
+        answer = self.ask(_RUN_PROGRESS, {"id": run_id})["runOrError"]
+        if answer["__typename"] != "Run":
+            raise DagsterRefused(answer.get("message", f"There is no run {run_id}."))
+        return RunProgress(status=answer["status"], materialized=answer["stats"].get("materializations", 0))
+
+    def follow_run(self, run_id: str, *, tell: Callable[[RunProgress], None]) -> RunProgress:
+        """Report its progress again and again; return how it ended."""
+        return _followed(lambda: self.run(run_id), tell)
+
     def backfill(self, backfill_id: str) -> BackfillProgress:
         """Where a backfill stands."""
         answer = self.ask(_PROGRESS, {"id": backfill_id})["partitionBackfillOrError"]
@@ -97,12 +146,16 @@ class DagsterApi:
 
     def follow_backfill(self, backfill_id: str, *, tell: Callable[[BackfillProgress], None]) -> BackfillProgress:
         """Report its progress again and again; return how it ended."""
-        while True:
-            progress = self.backfill(backfill_id)
-            tell(progress)
-            if progress.ended:
-                return progress
-            time.sleep(_POLL_SECONDS)
+        return _followed(lambda: self.backfill(backfill_id), tell)
+
+
+def _followed(look: Callable[[], _Progress], tell: Callable[[_Progress], None]) -> _Progress:
+    while True:
+        progress = look()
+        tell(progress)
+        if progress.ended:
+            return progress
+        time.sleep(_POLL_SECONDS)
 
 
 def _counts(status: dict[str, Any]) -> tuple[int, int, int]:
@@ -117,6 +170,26 @@ mutation Launch($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
+    ... on Error { message }
+  }
+}
+"""
+
+_RUN = """
+mutation Run($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on Error { message }
+  }
+}
+"""
+
+_RUN_PROGRESS = """
+query RunProgress($id: ID!) {
+  runOrError(runId: $id) {
+    __typename
+    ... on Run { status stats { ... on RunStatsSnapshot { materializations } } }
     ... on Error { message }
   }
 }

@@ -1,25 +1,29 @@
 """`qp demo` and `qp up`."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from quant_pipelines.calendars import session_key
-from quant_pipelines.cli.dagster_api import DagsterApi
-from quant_pipelines.cli.ingest import run_backfill
+from quant_pipelines.calendars import Session, partition_key, session_key
+from quant_pipelines.cli.dagster_api import DagsterApi, DagsterRefused
+from quant_pipelines.cli.ingest import steps
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.cli.servers import dagster_servers, free_port, mlflow_servers, running, watch
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Lake
 from quant_pipelines.lake.tables import PRICES, QUARANTINE, RAW_BARS, RESTATEMENTS
+from quant_pipelines.markets import Market
 from quant_pipelines.prices import sessions_to_refresh
 from quant_pipelines.settings import Settings
 from quant_pipelines.sources import open_source
 
 DEMO = "demo"
 _DAEMON_TIMEOUT_SECONDS = 90
+# What a refresh makes of each session: raw_bars and prices.
+_TABLES = 2
 
 
 def demo(
@@ -55,10 +59,25 @@ def _materialise(settings: Settings) -> None:
     watermark = open_source(market, clock).watermark()
     missing = sessions_to_refresh(market, lake, watermark, clock)
     if missing:
-        run_backfill(DagsterApi(settings.dagster_address), market, missing)
+        _refresh(DagsterApi(settings.dagster_address), market, missing)
     else:
         console.print("Every closed session of the demo market is there already.")
     _summary(lake)
+
+
+def _refresh(api: DagsterApi, market: Market, sessions: Sequence[Session]) -> None:
+    """Run the market's refresh over the sessions, and show its progress; a failed one is an error."""
+    first, last = (partition_key(market.sessions_calendar, each) for each in (sessions[0], sessions[-1]))
+    run_id = api.launch_run(f"refresh_{market.name}", first=first, last=last)
+    page = f"{api.address}/runs/{run_id}"
+    console.print(f"Run {run_id}: {page}")
+    with steps() as progress:
+        task = progress.add_task(f"{market.name} partitions", total=_TABLES * len(sessions))
+        end = api.follow_run(run_id, tell=lambda step: progress.update(task, completed=step.materialized))
+    if end.status != "SUCCESS":
+        raise DagsterRefused(
+            f"Run {run_id} ended as {end.status} with {end.materialized} partitions materialised. Look at {page}."
+        )
 
 
 def _summary(lake: Lake) -> None:

@@ -44,7 +44,7 @@ def ingest(market: MarketName, first: From = None, last: To = None) -> None:
         clock=SystemClock(),
     )
     rows = restated = 0
-    with _progress() as progress:
+    with steps() as progress:
         task = progress.add_task(f"{market} sessions", total=len(sessions))
         for window in chunks(entry.sessions_calendar, Window(sessions[0], sessions[-1])):
             collector.collect(window, writer=_WRITER, fence=no_fence)
@@ -75,7 +75,7 @@ def run_backfill(api: DagsterApi, market: Market, sessions: list[Session]) -> No
         assets, first=keys[0], last=keys[1], title=f"{market.name} {keys[0]} to {keys[1]}"
     )
     console.print(f"Backfill {backfill_id}: {api.address}/runs/b/{backfill_id}")
-    with _progress() as progress:
+    with steps() as progress:
         task = progress.add_task(f"{market.name} partitions", total=None)
 
         def show(step: BackfillProgress) -> None:
@@ -102,7 +102,8 @@ def _chosen(market: Market, known: list[Session], first: str | None, last: str |
     return chosen
 
 
-def _progress() -> Progress:
+def steps() -> Progress:
+    """A bar that counts."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     )

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from quant_pipelines.cli.dagster_api import LOCATION
 from quant_pipelines.errors import DependencyFailed, OperatorActionRequired
 from quant_pipelines.settings import Settings, child_environment
 
@@ -20,7 +21,6 @@ STOP_TIMEOUT_SECONDS = 15.0
 _POLL_SECONDS = 0.25
 _LOG_LINES_SHOWN = 15
 LOOPBACK = "127.0.0.1"
-LOCATION = "quant_pipelines"
 
 
 class PortTaken(OperatorActionRequired):

@@ -1,5 +1,6 @@
 """Session partitions are the calendar, neither more nor less."""
 
+import time
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -61,3 +62,27 @@ def test_yesterday_is_the_previous_session():
         subset = definition.subset_with_partition_keys(["2024-02-19"])
         upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, definition, definition)
         assert list(upstream.partitions_subset.get_partition_keys()) == ["2024-02-07", "2024-02-08", "2024-02-19"]
+
+
+def test_on_a_weekend_the_last_partition_is_the_session_before_it():
+    """Nobody is offered a session that has not begun; and the control: on Monday it is there."""
+    entry = market("XSHG", "2024-06-03")
+    assert keys(entry, datetime(2024, 6, 29, 12, tzinfo=UTC))[-1] == "2024-06-28"
+    assert keys(entry, datetime(2024, 6, 30, 17, tzinfo=UTC))[-1] == "2024-07-01"
+
+
+@pytest.mark.parametrize("calendar", ["XSHG", "XNYS", "XHKG", "XTKS", "XLON"])
+def test_weekends_are_no_exclusions(calendar):
+    """Dagster walks the exclusions at every question, so only holidays may be among them."""
+    definition = session_partitions(market(calendar, "2015-01-05"))
+    assert len(definition.exclusions or ()) < 25 * 12
+
+
+def test_a_question_about_ten_years_of_partitions_is_answered_at_once():
+    """A run over ten years asks a few of them before its first step."""
+    definition = session_partitions(market("XSHG", "2015-01-05"))
+    found = keys(market("XSHG", "2015-01-05"), datetime(2024, 12, 31, 12, tzinfo=UTC))
+    begin = time.perf_counter()
+    subset = definition.subset_with_partition_keys(found)
+    assert set(subset.get_partition_keys()) == set(found)
+    assert time.perf_counter() - begin < 2

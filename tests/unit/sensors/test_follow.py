@@ -1,0 +1,118 @@
+"""follow_data asks for what its upstream changed, and for nothing else."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.keys import PRICES, RAW_BARS, key_of
+from assets.prices import price_assets
+from quant_pipelines.calendars import calendar_named, parse_session, session_key
+from quant_pipelines.prices import REFERENCE_SESSIONS
+from resources.lake import LakeResource
+from resources.sources import SourcesResource
+from sensors.follow import follow_data
+from tests.bars import market
+
+FIRST, LAST, NEXT = "2024-01-02", "2024-03-28", "2024-03-29"
+# The evening of NEXT in Shanghai: its session is the last partition.
+EVENING = datetime(2024, 3, 29, 10, tzinfo=UTC)
+
+
+class Following:
+    """One small market whose raw bars arrive, and the daemon's ticks in between."""
+
+    def __init__(self, home: Path, instance: dg.DagsterInstance, *, last_known: str) -> None:
+        self.instance = instance
+        self.resources = {
+            "lake": LakeResource(root=str(home / "lake"), leases=str(home / "leases")),
+            "sources": SourcesResource(),
+        }
+        self.cursor = None
+        self.materialise(RAW_BARS, FIRST, last_known)
+        self.materialise(PRICES, FIRST, last_known)
+        self.tick()
+
+    def materialise(self, table: str, first: str, last: str, *, seed: int = 7) -> None:
+        entry = following_market(seed)
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        wanted = [key_of(entry, table)]
+        made = dg.materialize(
+            list(price_assets(entry)), selection=wanted, instance=self.instance, resources=self.resources, tags=tags
+        )
+        assert made.success
+
+    def tick(self) -> dict[str, list[str]]:
+        """What the sensor would launch: sessions by table."""
+        defs = dg.Definitions(
+            assets=list(price_assets(following_market())), sensors=[follow_data], resources=self.resources
+        )
+        result = dg.evaluate_automation_conditions(
+            defs=defs,
+            instance=self.instance,
+            asset_selection=follow_data.asset_selection,
+            evaluation_time=EVENING,
+            cursor=self.cursor,
+        )
+        self.cursor = result.cursor
+        return {
+            each.key.path[-1]: sorted(result.get_requested_partitions(each.key))
+            for each in result.results
+            if not each.true_subset.is_empty
+        }
+
+
+def following_market(seed: int = 7):
+    return market(first_session=FIRST, source={"kind": "synthetic", "seed": seed, "symbols": 3, "sectors": 1})
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """The project's own, with events written together."""
+    project = str(Path(__file__).parents[3])
+    for name, value in {"QP_PROJECT": project, "DAGSTER_HOME": project, "QP_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    monkeypatch.delenv("QP_DATABASE_URL", raising=False)
+    with dg.DagsterInstance.get() as made:
+        yield made
+
+
+def test_a_new_session_of_raw_bars_asks_for_the_prices_of_that_session_alone(instance, tmp_path):
+    graph = Following(tmp_path, instance, last_known=LAST)
+    graph.materialise(RAW_BARS, NEXT, NEXT)
+    assert graph.tick() == {PRICES: [NEXT]}
+
+
+def test_a_corrected_session_asks_for_itself_and_the_sessions_that_refer_to_it(instance, tmp_path):
+    """A late correction of 2024-01-10 reaches the sessions whose reference price may come from it."""
+    graph = Following(tmp_path, instance, last_known=NEXT)
+    graph.materialise(RAW_BARS, "2024-01-10", "2024-01-10", seed=8)
+    calendar = calendar_named("XSHG")
+    reach = calendar.offset(parse_session("2024-01-10"), REFERENCE_SESSIONS)
+    sessions = calendar.sessions(parse_session("2024-01-10"), reach)
+    assert graph.tick() == {PRICES: [session_key(each) for each in sessions]}
+
+
+def test_where_nothing_changed_nothing_is_asked_for(instance, tmp_path):
+    graph = Following(tmp_path, instance, last_known=NEXT)
+    assert graph.tick() == {}
+    assert graph.tick() == {}
+
+
+def test_what_was_asked_for_once_is_not_asked_for_again(instance, tmp_path):
+    graph = Following(tmp_path, instance, last_known=LAST)
+    graph.materialise(RAW_BARS, NEXT, NEXT)
+    assert graph.tick() == {PRICES: [NEXT]}
+    assert graph.tick() == {}
+    graph.materialise(PRICES, NEXT, NEXT)
+    assert graph.tick() == {}
+
+
+def test_equal_bars_fetched_again_ask_for_the_same_prices_again(instance, tmp_path):
+    """Dagster counts every event of an upstream as an update. It costs work; the content ids stay as they were."""
+    graph = Following(tmp_path, instance, last_known=NEXT)
+    graph.materialise(RAW_BARS, "2024-03-28", "2024-03-28")
+    assert graph.tick() == {PRICES: ["2024-03-28", "2024-03-29"]}
