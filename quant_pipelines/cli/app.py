@@ -10,6 +10,7 @@ from rich.console import Console
 from quant_pipelines.cli.demo import demo, up
 from quant_pipelines.cli.doctor import doctor
 from quant_pipelines.cli.ingest import backfill, ingest
+from quant_pipelines.cli.journal import journal
 from quant_pipelines.cli.markets import markets
 from quant_pipelines.cli.table import table
 from quant_pipelines.errors import QuantPipelinesError
@@ -23,6 +24,7 @@ app = typer.Typer(
 for command in (demo, up, doctor, markets, ingest, backfill):
     app.command()(command)
 app.add_typer(table, name="table")
+app.add_typer(journal, name="journal")
 
 
 def main() -> None:

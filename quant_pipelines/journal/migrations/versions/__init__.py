@@ -1,0 +1,1 @@
+"""One module per change, oldest first. A published one is never edited."""
