@@ -2,7 +2,10 @@
 
 import dagster as dg
 
+from assets.checks.features import feature_checks
 from assets.checks.prices import price_checks
+from assets.factor_report import factor_report_assets
+from assets.features import feature_assets
 from assets.prices import price_assets
 from quant_pipelines.markets import load_markets
 from quant_pipelines.settings import Settings
@@ -11,16 +14,21 @@ from sensors.arrivals import arrival_sensor, watches_files
 from sensors.dead_runs import sweep_dead_runs
 from sensors.follow import follow_data
 from sensors.incidents import record_failed_runs
-from sensors.jobs import refresh_job
+from sensors.jobs import build_job, refresh_job
 from sensors.refresh import refresh_schedule
 
 settings = Settings()
 markets = tuple(load_markets(settings.markets_path, liquid_symbols=settings.liquid_symbols).values())
 
 defs = dg.Definitions(
-    assets=[asset for market in markets for asset in price_assets(market)],
-    asset_checks=[check for market in markets for check in price_checks(market)],
-    jobs=[refresh_job(market) for market in markets],
+    assets=[
+        asset
+        for market in markets
+        for make in (price_assets, feature_assets, factor_report_assets)
+        for asset in make(market)
+    ],
+    asset_checks=[check for market in markets for make in (price_checks, feature_checks) for check in make(market)],
+    jobs=[make(market) for market in markets for make in (refresh_job, build_job)],
     schedules=[refresh_schedule(market) for market in markets],
     sensors=[
         follow_data,

@@ -7,7 +7,10 @@ from quant_pipelines.markets import Market
 RAW_BARS = "raw_bars"
 PRICES = "prices"
 
+FACTOR_REPORT = "factor_report"
+
 INGEST = "ingest"
+FEATURES = "features"
 
 
 def key_of(market: Market, table: str) -> dg.AssetKey:

@@ -4,6 +4,8 @@ from typing import Any
 
 from quant_pipelines.settings import Settings
 from resources.lake import LakeResource
+from resources.machine import MachineResource
+from resources.pages import PagesResource
 from resources.sources import SourcesResource
 
 
@@ -12,4 +14,6 @@ def project_resources(settings: Settings) -> dict[str, Any]:
     return {
         "lake": LakeResource(root=settings.lake_root, leases=str(settings.home_path / "leases")),
         "sources": SourcesResource(),
+        "pages": PagesResource(folder=str(settings.home_path / "pages")),
+        "machine": MachineResource(threads=settings.threads),
     }

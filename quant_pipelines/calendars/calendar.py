@@ -9,6 +9,8 @@ from quant_pipelines.errors import OperatorActionRequired
 # Daily sessions are labelled by midnight of their date, hourly ones by the hour they begin.
 Session = datetime
 
+_COUNTED_FROM, _COUNTED_TO, _COUNTED_YEARS = datetime(2014, 1, 1), datetime(2023, 12, 31, 23), 10
+
 
 class Calendar(Protocol):
     """The sessions of one market. Sessions are naive labels; instants are aware UTC times."""
@@ -84,3 +86,12 @@ def partition_key(calendar: Calendar, session: Session) -> str:
 def midnight(day: date) -> Session:
     """The label of a daily session."""
     return datetime.combine(day, time())
+
+
+def sessions_per_year(calendar: Calendar) -> int:
+    """How many sessions a year of the calendar has, to the nearest whole one.
+
+    Of ten years that are over, so that the number does not move with the clock.
+    """
+    sessions = calendar.sessions(_COUNTED_FROM, _COUNTED_TO)
+    return round(len(sessions) / _COUNTED_YEARS)

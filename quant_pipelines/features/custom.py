@@ -9,6 +9,7 @@ FEATURES = custom_set(
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from quant_pipelines.features.expressions.language import LooksAhead, fields, lo
 from quant_pipelines.features.panel import BarPanel
 from quant_pipelines.features.point_in_time import find_leaks, find_longer_reach
 from quant_pipelines.features.registry import Feature, FeatureKind, FeatureRefused, FeatureSet
+from quant_pipelines.features.unit import Unit
 
 # One value per row of the panel.
 Function = Callable[[BarPanel], NDArray[np.floating[Any]]]
@@ -43,7 +45,7 @@ class CustomFeature:
         return sealed(values, panel.rows)
 
 
-def expression(name: str, text: str, sentence: str, created_at: datetime) -> CustomFeature:
+def expression(name: str, text: str, sentence: str, created_at: datetime, *, unit: Unit = Unit.NUMBER) -> CustomFeature:
     """A feature written as a formula; inputs and look-back follow from it."""
     tree = parse_feature(text)
     feature = Feature(
@@ -54,6 +56,7 @@ def expression(name: str, text: str, sentence: str, created_at: datetime) -> Cus
         look_back_sessions=look_back(tree),
         sentence=sentence,
         created_at=created_at,
+        unit=unit,
     )
     return CustomFeature(feature, lambda panel: evaluate(tree, panel))
 
@@ -66,6 +69,7 @@ def function(
     look_back_sessions: int | None,
     sentence: str,
     created_at: datetime,
+    unit: Unit = Unit.NUMBER,
     revision: int = 1,
 ) -> CustomFeature:
     """A feature written in Python. Raise `revision` whenever its numbers change: nobody can see that from outside."""
@@ -77,21 +81,32 @@ def function(
         look_back_sessions=look_back_sessions,
         sentence=sentence,
         created_at=created_at,
+        unit=unit,
         revision=revision,
     )
     return CustomFeature(feature, compute)
 
 
 def custom_set(*features: CustomFeature) -> FeatureSet:
-    """The features as a set; one that sees the future, or further back than it says, is refused."""
+    """The features as a set. They are proved before they are first computed, not when the graph is drawn."""
+
+    @cache
+    def proved() -> tuple[CustomFeature, ...]:
+        prove(*features)
+        return features
+
+    return FeatureSet(
+        name=FeatureKind.CUSTOM.value,
+        features=tuple(each.feature for each in features),
+        compute=lambda panel: np.stack([each.compute(panel) for each in proved()]),
+    )
+
+
+def prove(*features: CustomFeature) -> None:
+    """Refuse a feature that sees the future, or further back than it says."""
     panel = probe()
     for each in features:
         _prove(each, panel)
-    return FeatureSet(
-        name=FeatureKind.CUSTOM,
-        features=tuple(each.feature for each in features),
-        compute=lambda panel: np.stack([each.compute(panel) for each in features]),
-    )
 
 
 def _prove(custom: CustomFeature, panel: BarPanel) -> None:

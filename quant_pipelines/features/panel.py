@@ -1,6 +1,6 @@
 """Bars of many symbols in one long array: the form in which features are computed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.errors import DataRejected
-from quant_pipelines.kernels.compiled import Rows, Singles
+from quant_pipelines.kernels.compiled import Doubles, Rows, Singles
 
 FIELDS = ("open", "high", "low", "close", "volume", "vwap")
 PRICE_FIELDS = ("open", "high", "low", "close", "vwap")
@@ -32,12 +32,15 @@ class BarPanel:
     """One row per field, float64 or float32; the sessions of a symbol stand together, oldest first.
 
     Every session since a symbol's first must have a row; a suspended one holds NaN, since windows count sessions.
+    `factor` tells what the panel's prices were multiplied with, so that a level can be told in its session's own
+    money; None where nothing was.
     """
 
     values: Bars
     offsets: Rows
     symbols: tuple[str, ...]
     sessions: Sessions
+    factor: Doubles | None = None
 
     def __post_init__(self) -> None:
         rows = self.sessions.size
@@ -46,6 +49,8 @@ class BarPanel:
                 f"Bars are {self.values.dtype} {self.values.shape}; "
                 f"a panel of {rows} rows is float64 or float32 {(len(FIELDS), rows)}."
             )
+        if self.factor is not None and self.factor.shape != (rows,):
+            raise PanelRejected(f"There are {self.factor.size} factors for {rows} rows. Give one for each row.")
         steps = np.diff(self.offsets)
         if (
             self.offsets.size != len(self.symbols) + 1
@@ -127,12 +132,28 @@ class BarPanel:
         kept = self._keep(np.repeat(wanted, np.diff(self.offsets)))
         lengths = np.diff(kept.offsets)[wanted]
         names = tuple(symbol for symbol, keep in zip(self.symbols, wanted, strict=True) if keep)
-        return type(self)(kept.values, np.append(0, np.cumsum(lengths)), names, kept.sessions)
+        return replace(kept, offsets=np.append(0, np.cumsum(lengths)), symbols=names)
+
+    def between(self, first: int, last: int) -> Self:
+        """The symbols from number `first` up to and without number `last`, without a copy."""
+        rows = slice(int(self.offsets[first]), int(self.offsets[last]))
+        return replace(
+            self,
+            values=self.values[:, rows],
+            offsets=self.offsets[first : last + 1] - self.offsets[first],
+            symbols=self.symbols[first:last],
+            sessions=self.sessions[rows],
+            factor=None if self.factor is None else self.factor[rows],
+        )
 
     def _keep(self, mask: Mask) -> Self:
         before = np.append(0, np.cumsum(mask))
-        return type(self)(
-            np.ascontiguousarray(self.values[:, mask]), before[self.offsets], self.symbols, self.sessions[mask]
+        return replace(
+            self,
+            values=np.ascontiguousarray(self.values[:, mask]),
+            offsets=before[self.offsets],
+            sessions=self.sessions[mask],
+            factor=None if self.factor is None else self.factor[mask],
         )
 
 

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from quant_pipelines.digest import digest_json
 from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.features.panel import FIELDS, BarPanel
+from quant_pipelines.features.unit import Unit
 
 _VERSION_DIGITS = 12
 # One row per feature, one column per row of the panel.
-Compute = Callable[[BarPanel], NDArray[np.floating[Any]]]
+Values = NDArray[np.floating[Any]]
+Compute = Callable[[BarPanel], Values]
 
 
 class FeatureRefused(OperatorActionRequired):
@@ -44,6 +46,7 @@ class Feature:
     look_back_sessions: int | None
     sentence: str
     created_at: datetime
+    unit: Unit = Unit.NUMBER
     revision: int = 1
     update_frequency: str = "session"
 
@@ -62,8 +65,8 @@ class Feature:
 
     @property
     def version(self) -> str:
-        """Another definition, input, look-back or revision is another version."""
-        content = [self.name, self.definition, self.inputs, self.look_back_sessions, self.revision]
+        """Another definition, input, look-back, unit or revision is another version."""
+        content = [self.name, self.definition, self.inputs, self.look_back_sessions, self.unit, self.revision]
         return digest_json(content)[:_VERSION_DIGITS]
 
 
@@ -78,6 +81,32 @@ class FeatureSet:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(each.name for each in self.features)
+
+    @property
+    def version(self) -> str:
+        """Another name, order or version of a feature is another version of the set."""
+        return digest_json([[each.name, each.version] for each in self.features])
+
+    def published(self, panel: BarPanel) -> NDArray[np.float32]:
+        """What the set's table holds: computed, in the money and shares of each session, masked where suspended.
+
+        The panel's prices are adjusted so that the past never changes; a level in them means nothing to a person
+        until it is put back into its own session's money. A suspended session has only a stale window.
+        """
+        values = self.compute(panel)
+        if values.shape != (len(self.features), panel.rows):
+            raise FeatureRefused(
+                f"{self.name} computed {values.shape} for {len(self.features)} features x {panel.rows} rows."
+            )
+        if panel.factor is not None:
+            for row, feature in enumerate(self.features):
+                if feature.unit is Unit.PRICE:
+                    values[row] /= panel.factor
+                elif feature.unit is Unit.SHARES:
+                    values[row] *= panel.factor
+        values[:, panel.suspended] = np.nan
+        with np.errstate(over="ignore"):
+            return values.astype(np.float32, copy=False)
 
     @property
     def look_back_sessions(self) -> int | None:
@@ -134,6 +163,7 @@ class FeatureRegistry(Mapping[str, Feature]):
                 "calculation_method": [each.definition for each in rows],
                 "description": [each.sentence for each in rows],
                 "dependencies": [list(each.inputs) for each in rows],
+                "unit": [each.unit.value for each in rows],
                 "look_back_sessions": pa.array([each.look_back_sessions for each in rows], pa.int32()),
                 "update_frequency": [each.update_frequency for each in rows],
                 "version": [each.version for each in rows],

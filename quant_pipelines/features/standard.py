@@ -16,7 +16,7 @@ INDICATORS_REVISION = 1
 
 
 def alpha158_set() -> FeatureSet:
-    """The 158 factors, masked on suspended sessions."""
+    """The 158 factors."""
     trees = {factor.name: parse_feature(factor.expression) for factor in FACTORS}
     features = tuple(
         Feature(
@@ -31,11 +31,7 @@ def alpha158_set() -> FeatureSet:
         )
         for factor in FACTORS
     )
-    return FeatureSet(
-        name=FeatureKind.ALPHA158,
-        features=features,
-        compute=lambda panel: alpha158.mask_suspended(alpha158.compute(panel), panel),
-    )
+    return FeatureSet(name=FeatureKind.ALPHA158.value, features=features, compute=alpha158.compute)
 
 
 def indicators_set(settings: IndicatorSettings) -> FeatureSet:
@@ -49,11 +45,12 @@ def indicators_set(settings: IndicatorSettings) -> FeatureSet:
             look_back_sessions=None,
             sentence=indicator.sentence,
             created_at=_SINCE,
+            unit=indicator.unit,
             revision=INDICATORS_REVISION,
         )
         for indicator, window in settings.chosen()
         for name in indicator.named(window)
     )
     return FeatureSet(
-        name=FeatureKind.INDICATOR, features=features, compute=lambda panel: indicators.compute(panel, settings)
+        name=FeatureKind.INDICATOR.value, features=features, compute=lambda panel: indicators.compute(panel, settings)
     )

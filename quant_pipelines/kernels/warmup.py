@@ -4,7 +4,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from quant_pipelines.kernels import correlation, cross_section, extremes, moments, moving, order, ratios, rolling, sums
+from quant_pipelines.kernels import (
+    correlation,
+    cross_section,
+    extremes,
+    moments,
+    moving,
+    order,
+    placing,
+    ratios,
+    rolling,
+    sums,
+)
 
 Progress = Callable[[str, int, int], None]
 _SHARE = 0.5
@@ -58,6 +69,7 @@ def _nested() -> list[tuple[str, Callable[[], None]]]:
         ("shares by number", lambda: sums.shares_by_number(x, spans, out)),
         ("candles", lambda: ratios.candles(bars, spans, out)),
         ("references", lambda: ratios.references(x, spans, out)),
+        ("place_columns", lambda: placing.place_columns(bars, np.array([1, 0]), np.array([0, 1]), bars.copy())),
     ]
 
 

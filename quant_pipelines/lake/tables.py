@@ -115,4 +115,49 @@ INCIDENTS = TableSchema(
     ),
 )
 
-TABLES = {table.name: table for table in (RAW_BARS, PRICES, QUARANTINE, RESTATEMENTS, INCIDENTS)}
+REPORT_HORIZONS = (1, 2, 5, 10, 20)
+REPORT_QUANTILES = 5
+
+FACTOR_REPORT = TableSchema(
+    "factor_report",
+    "How well each feature told later returns, over the trailing sessions that end with this one.",
+    key=(SESSION, "factor"),
+    columns=(
+        _session,
+        Column("factor", pa.string(), "The feature.", nullable=False),
+        Column("table", pa.string(), "The table that holds it.", nullable=False),
+        Column("ic", pa.float64(), "Mean over sessions of the correlation of value and next return."),
+        Column("ic_std", pa.float64(), "Its standard deviation over sessions."),
+        Column("icir", pa.float64(), "ic / ic_std, per session and not annualised."),
+        Column("ic_t", pa.float64(), "Newey-West t of ic."),
+        Column("rank_ic", pa.float64(), "Mean over sessions of the correlation of ranks."),
+        Column("rank_ic_std", pa.float64(), "Its standard deviation over sessions."),
+        Column("rank_icir", pa.float64(), "rank_ic / rank_ic_std."),
+        Column("rank_ic_t", pa.float64(), "Newey-West t of rank_ic."),
+        *(
+            Column(f"decay_{each}", pa.float64(), f"rank_ic with the return over {each} sessions.")
+            for each in REPORT_HORIZONS
+        ),
+        *(
+            Column(f"quantile_{each}", pa.float64(), f"Mean next return of quantile {each} beyond that of all names.")
+            for each in range(1, REPORT_QUANTILES + 1)
+        ),
+        *(
+            Column(f"quantile_error_{each}", pa.float64(), f"Standard error of quantile_{each}.")
+            for each in range(1, REPORT_QUANTILES + 1)
+        ),
+        Column("spread", pa.float64(), "Highest quantile less lowest."),
+        Column("spread_error", pa.float64(), "Standard error of the spread."),
+        Column("turnover", pa.float64(), "Share of names that are new in the end quantiles, a session."),
+        Column("rank_autocorrelation", pa.float64(), "Correlation of ranks with those of the session before."),
+        Column("coverage", pa.float64(), "Share of traded names that have a value."),
+        Column("sessions", pa.int32(), "Sessions that gave a correlation.", nullable=False),
+        Column("dropped", pa.int32(), "Sessions with too few names or a constant side.", nullable=False),
+        Column("cluster", pa.string(), "First of the features that rank names alike; null where none does."),
+        Column(
+            "made_from", pa.string(), "Digest of everything the report was made from.", nullable=False, identity=False
+        ),
+    ),
+)
+
+TABLES = {table.name: table for table in (RAW_BARS, PRICES, QUARANTINE, RESTATEMENTS, INCIDENTS, FACTOR_REPORT)}

@@ -47,11 +47,11 @@ def look_back(calendar: Calendar, session: Session, count: int, *, earliest: Ses
     return known[max(0, len(known) - 1 - count)]
 
 
-def chunks(calendar: Calendar, window: Window) -> list[Window]:
+def chunks(calendar: Calendar, window: Window, *, sessions: int = SESSIONS_PER_CHUNK) -> list[Window]:
     """The window cut into spans that fit in memory, oldest first: later ones look back on earlier ones."""
-    sessions = calendar.sessions(window.first, window.last)
-    starts = range(0, len(sessions), SESSIONS_PER_CHUNK)
-    return [Window(part[0], part[-1]) for part in (sessions[start : start + SESSIONS_PER_CHUNK] for start in starts)]
+    all_of_it = calendar.sessions(window.first, window.last)
+    parts = (all_of_it[start : start + sessions] for start in range(0, len(all_of_it), sessions))
+    return [Window(part[0], part[-1]) for part in parts]
 
 
 def sessions_to_refresh(market: Market, lake: Lake, watermark: Watermark, clock: Clock) -> list[Session]:

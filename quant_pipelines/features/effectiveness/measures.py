@@ -15,19 +15,20 @@ from quant_pipelines.kernels.cross_section import average_ranks, row_correlation
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int32]
+Counts = NDArray[np.int64]
 NO_QUANTILE = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correlations:
-    """A correlation per session summed up; `dropped` sessions had too few names or a constant side."""
+    """Series of a correlation per session summed up, a number each; `dropped` had too few names or a constant side."""
 
-    mean: float
-    std: float
-    ratio: float
-    t: float
-    sessions: int
-    dropped: int
+    mean: Doubles
+    std: Doubles
+    ratio: Doubles
+    t: Doubles
+    sessions: Counts
+    dropped: Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,8 @@ class QuantileReturns:
 
     means: Doubles
     errors: Doubles
-    spread: float
-    spread_error: float
+    spread: Doubles
+    spread_error: Doubles
 
 
 def matrix_of(panel: BarPanel, row: NDArray[np.floating]) -> tuple[Matrix, Sessions]:
@@ -71,32 +72,37 @@ def ranks(values: Matrix) -> Matrix:
 
 
 def summed_up(correlations: Doubles, *, lags: int) -> Correlations:
-    """Mean, deviation, ratio and Newey-West t of a correlation per session."""
-    known = correlations[~np.isnan(correlations)]
-    enough = known.size > 1
-    mean = float(known.mean()) if known.size else np.nan
-    std = float(known.std(ddof=1)) if enough else np.nan
-    error = newey_west_error(known, lags=lags) if enough else np.nan
+    """Mean, deviation, ratio and Newey-West t of correlations per session, along the last axis."""
+    known = ~np.isnan(correlations)
+    sessions = known.sum(axis=-1)
+    mean, (std, error) = nan_mean(correlations, axis=-1), (_nan_std(correlations), newey_west_error(correlations, lags))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio, t = mean / std, mean / error
     return Correlations(
         mean=mean,
         std=std,
-        ratio=mean / std if std > 0 else np.nan,
-        t=mean / error if error > 0 else np.nan,
-        sessions=int(known.size),
-        dropped=int(correlations.size - known.size),
+        ratio=np.where(std > 0, ratio, np.nan),
+        t=np.where(error > 0, t, np.nan),
+        sessions=sessions,
+        dropped=correlations.shape[-1] - sessions,
     )
 
 
-def newey_west_error(series: Doubles, *, lags: int) -> float:
-    """Standard error of the mean of a series that is correlated over `lags` steps (Bartlett weights).
+def newey_west_error(series: Doubles, lags: int) -> Doubles:
+    """Standard error of the mean along the last axis, correlated over `lags` steps (Bartlett weights).
 
-    Returns over h sessions overlap, so their ICs are correlated over h - 1 steps.
+    Returns over h sessions overlap, so their ICs are correlated over h - 1 steps. A missing session stays in its
+    place: its neighbours are two steps apart.
     """
-    deviation = series - series.mean()
-    total = deviation @ deviation
-    for lag in range(1, min(lags, series.size - 1) + 1):
-        total += 2 * (1 - lag / (lags + 1)) * (deviation[lag:] @ deviation[:-lag])
-    return float(np.sqrt(max(total, 0.0)) / series.size)
+    known = ~np.isnan(series)
+    count = known.sum(axis=-1)
+    deviation = np.where(known, series - nan_mean(series, axis=-1)[..., None], 0.0)
+    total = (deviation * deviation).sum(axis=-1)
+    for lag in range(1, min(lags, series.shape[-1] - 1) + 1):
+        together = (deviation[..., lag:] * deviation[..., :-lag]).sum(axis=-1)
+        total = total + 2 * (1 - lag / (lags + 1)) * together
+    error = np.sqrt(np.maximum(total, 0.0)) / np.maximum(count, 1)
+    return np.where(count > 1, error, np.nan)
 
 
 def quantile_labels(values: Matrix, quantiles: int) -> Labels:
@@ -117,19 +123,24 @@ def quantile_labels(values: Matrix, quantiles: int) -> Labels:
     return labels
 
 
-def quantile_returns(labels: Labels, returns: Matrix, quantiles: int) -> QuantileReturns:
-    """Returns by quantile, each session's relative to its mean over the names with a value and a return."""
+def quantile_excess(labels: Labels, returns: Matrix, quantiles: int) -> Matrix:
+    """(quantiles x sessions): each quantile's mean return, relative to that of the names with a value and a return."""
     used = (labels != NO_QUANTILE) & ~np.isnan(returns)
     excess = np.where(used, returns, np.nan)
-    excess = excess - _row_mean(excess)[:, None]
-    by_session = np.stack(
-        [_row_mean(np.where(labels == quantile, excess, np.nan)) for quantile in range(1, quantiles + 1)]
+    excess = excess - nan_mean(excess, axis=1)[:, None]
+    return np.stack(
+        [nan_mean(np.where(labels == quantile, excess, np.nan), axis=1) for quantile in range(1, quantiles + 1)]
     )
-    spread = by_session[-1] - by_session[0]
-    means, errors = zip(*(_mean_and_error(row) for row in by_session), strict=True)
-    spread_mean, spread_error = _mean_and_error(spread)
+
+
+def quantile_summary(excess: Doubles) -> QuantileReturns:
+    """Mean and error over sessions of (... x quantiles x sessions), and of the highest less the lowest."""
+    spread = excess[..., -1, :] - excess[..., 0, :]
     return QuantileReturns(
-        means=np.array(means), errors=np.array(errors), spread=spread_mean, spread_error=spread_error
+        means=nan_mean(excess, axis=-1),
+        errors=_error_of_mean(excess),
+        spread=nan_mean(spread, axis=-1),
+        spread_error=_error_of_mean(spread),
     )
 
 
@@ -177,13 +188,18 @@ def _matrix(values: Matrix) -> Matrix:
     return np.ascontiguousarray(values, np.float64)
 
 
-def _row_mean(values: Matrix) -> Doubles:
-    number = (~np.isnan(values)).sum(axis=1)
-    return np.where(number > 0, np.nansum(values, axis=1) / np.maximum(number, 1), np.nan)
+def nan_mean(values: Doubles, *, axis: int) -> Doubles:
+    """The mean of what is there; NaN, without a warning, where nothing is."""
+    number = (~np.isnan(values)).sum(axis=axis)
+    return np.where(number > 0, np.nansum(values, axis=axis) / np.maximum(number, 1), np.nan)
 
 
-def _mean_and_error(series: Doubles) -> tuple[float, float]:
-    known = series[~np.isnan(series)]
-    if known.size < 2:  # noqa: PLR2004 - one number has no error
-        return (float(known.mean()) if known.size else np.nan), np.nan
-    return float(known.mean()), float(known.std(ddof=1) / np.sqrt(known.size))
+def _nan_std(values: Doubles) -> Doubles:
+    """Sample deviation along the last axis of what is there."""
+    number = (~np.isnan(values)).sum(axis=-1)
+    squares = np.nansum((values - nan_mean(values, axis=-1)[..., None]) ** 2, axis=-1)
+    return np.where(number > 1, np.sqrt(squares / np.maximum(number - 1, 1)), np.nan)
+
+
+def _error_of_mean(values: Doubles) -> Doubles:
+    return _nan_std(values) / np.sqrt(np.maximum((~np.isnan(values)).sum(axis=-1), 1))

@@ -2,88 +2,69 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.features.effectiveness import measures
+from quant_pipelines.features.effectiveness.daily import Daily
 from quant_pipelines.features.effectiveness.measures import Correlations, Matrix, QuantileReturns
-
-
-class ReportRefused(OperatorActionRequired):
-    """The report cannot be made from what was given."""
-
-    code: ClassVar[str] = "QP256"
+from quant_pipelines.features.effectiveness.settings import ReportSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportSettings:
-    """`horizon_sessions` is the return the headline is about; `fewest_names` is the least for a correlation."""
+class Summary:
+    """What the report says of factors, one number or row for each. `decay` is the mean RankIC by horizon."""
 
-    horizon_sessions: int = 1
-    quantiles: int = 5
-    fewest_names: int = 10
-    redundant_from: float = 0.9
-
-    def __post_init__(self) -> None:
-        if self.quantiles < 2 or self.fewest_names < 2 or self.horizon_sessions < 1:  # noqa: PLR2004
-            raise ReportRefused(f"{self} has no meaning: at least two quantiles, two names and one session.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactorRow:
-    """What the report says of one factor. `decay` is the mean RankIC by horizon in sessions."""
-
-    name: str
     ic: Correlations
     rank_ic: Correlations
-    decay: Mapping[int, float]
+    decay: Mapping[int, NDArray[np.float64]]
     quantiles: QuantileReturns
-    turnover: float
-    rank_autocorrelation: float
-    coverage: float
+    turnover: NDArray[np.float64]
+    rank_autocorrelation: NDArray[np.float64]
+    coverage: NDArray[np.float64]
 
 
-def factor_row(
-    name: str, values: Matrix, returns: Mapping[int, Matrix], listed: NDArray[np.bool_], settings: ReportSettings
-) -> FactorRow:
-    """The measures of one factor; `returns` are forward returns by horizon, turnover is that of both end quantiles."""
-    if settings.horizon_sessions not in returns:
-        raise ReportRefused(
-            f"Forward returns over {settings.horizon_sessions} sessions are missing; there are {sorted(returns)}."
-        )
-    forward = returns[settings.horizon_sessions]
-    fewest, lags = settings.fewest_names, settings.horizon_sessions - 1
-    labels = measures.quantile_labels(values, settings.quantiles)
-    ends = np.stack([measures.turnover(labels, quantile) for quantile in (1, settings.quantiles)])
-    return FactorRow(
-        name=name,
-        ic=measures.summed_up(measures.ic(values, forward, fewest_names=fewest), lags=lags),
-        rank_ic=measures.summed_up(measures.rank_ic(values, forward, fewest_names=fewest), lags=lags),
-        decay={
-            horizon: measures.summed_up(
-                measures.rank_ic(values, returns[horizon], fewest_names=fewest), lags=horizon - 1
-            ).mean
-            for horizon in sorted(returns)
-        },
-        quantiles=measures.quantile_returns(labels, forward, settings.quantiles),
-        turnover=_mean(ends),
-        rank_autocorrelation=_mean(measures.rank_autocorrelation(values)),
-        coverage=_mean(measures.coverage(values, listed)),
+def summary(daily: Daily, settings: ReportSettings) -> Summary:
+    """Means over the sessions, with errors that know how far their returns overlap."""
+    lags = settings.horizon_sessions - 1
+    return Summary(
+        ic=measures.summed_up(daily.ic, lags=lags),
+        rank_ic=measures.summed_up(daily.rank_ic[settings.horizon_sessions], lags=lags),
+        decay={horizon: measures.nan_mean(series, axis=-1) for horizon, series in daily.rank_ic.items()},
+        quantiles=measures.quantile_summary(daily.excess),
+        turnover=measures.nan_mean(daily.turnover, axis=-1),
+        rank_autocorrelation=measures.nan_mean(daily.rank_autocorrelation, axis=-1),
+        coverage=measures.nan_mean(daily.coverage, axis=-1),
     )
 
 
-def similarity(factors: Iterable[Matrix]) -> Matrix:
-    """Mean over sessions of the rank correlation of every two factors."""
-    ranked = [measures.ranks(values) for values in factors]
-    out = np.eye(len(ranked))
-    for one in range(len(ranked)):
-        for other in range(one):
-            both = _mean(measures.ic(ranked[one], ranked[other], fewest_names=2))
-            out[one, other] = out[other, one] = both
-    return out
+def similarities(factors: Iterable[Matrix]) -> NDArray[np.float64]:
+    """(sessions x factors x factors): the correlation of every two factors' ranks over the names that have both.
+
+    Four products of matrices instead of a loop over pairs: sums over the names that both have, of each and of both.
+    """
+    ranked = np.stack([measures.ranks(values) for values in factors], axis=1)
+    return np.stack([_pairwise(session) for session in ranked])
+
+
+def _pairwise(ranks: Matrix) -> Matrix:
+    """Of (factors x names) with gaps."""
+    has = (~np.isnan(ranks)).astype(np.float64)
+    number = has @ has.T
+    # Around the middle, so that sums of squares do not swallow what differs.
+    known = np.where(has > 0, ranks - measures.nan_mean(ranks, axis=-1)[:, None], 0.0)
+    sums, squares = known @ has.T, (known * known) @ has.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        covariance = known @ known.T - sums * sums.T / number
+        spread = squares - sums * sums / number
+        alike = covariance / np.sqrt(spread * spread.T)
+    still = (spread <= _STILL * number) | (_STILL * number >= spread.T) | (number < _FEWEST_PAIRS)
+    return np.where(still, np.nan, np.clip(alike, -1.0, 1.0))
+
+
+_STILL = 1e-9  # ranks differ by a half at least
+_FEWEST_PAIRS = 3
 
 
 def redundancy_clusters(names: tuple[str, ...], alike: Matrix, *, redundant_from: float) -> tuple[tuple[str, ...], ...]:
@@ -101,8 +82,3 @@ def redundancy_clusters(names: tuple[str, ...], alike: Matrix, *, redundant_from
         if len(reached) > 1:
             clusters.append(tuple(names[each] for each in sorted(reached)))
     return tuple(clusters)
-
-
-def _mean(series: NDArray[np.float64]) -> float:
-    known = series[~np.isnan(series)]
-    return float(known.mean()) if known.size else np.nan

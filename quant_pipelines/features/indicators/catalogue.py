@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from quant_pipelines.features.unit import Unit
 from quant_pipelines.kernels import moving
 from quant_pipelines.kernels.compiled import Doubles
 
@@ -45,6 +46,7 @@ class Indicator:
     windows: tuple[Window, ...]
     sentence: str
     compute: Compute
+    unit: Unit = Unit.NUMBER
 
     def named(self, window: Window) -> tuple[str, ...]:
         return tuple("_".join([column, *map(str, window)]) for column in self.columns)
@@ -80,6 +82,7 @@ INDICATORS = (
         windows=((5,), (10,), (20,), (60,)),
         sentence="Mean close of the window.",
         compute=lambda ta, past, window: (ta.SMA(past.close, *window),),
+        unit=Unit.PRICE,
     ),
     Indicator(
         name="ema",
@@ -88,6 +91,7 @@ INDICATORS = (
         windows=((12,), (26,)),
         sentence="Exponentially weighted mean close; the weight of a session is 2 / (window + 1).",
         compute=lambda ta, past, window: (ta.EMA(past.close, *window),),
+        unit=Unit.PRICE,
     ),
     Indicator(
         name="macd",
@@ -96,6 +100,7 @@ INDICATORS = (
         windows=((12, 26, 9),),
         sentence="Fast minus slow exponential mean, its own exponential mean, and their difference.",
         compute=lambda ta, past, window: ta.MACD(past.close, *window),
+        unit=Unit.PRICE,
     ),
     Indicator(
         name="bollinger",
@@ -104,6 +109,7 @@ INDICATORS = (
         windows=((20,),),
         sentence="Mean close of the window and two population standard deviations above and below it.",
         compute=lambda ta, past, window: ta.BBANDS(past.close, *window, BAND_WIDTH, BAND_WIDTH),
+        unit=Unit.PRICE,
     ),
     Indicator(
         name="sar",
@@ -112,6 +118,7 @@ INDICATORS = (
         windows=((),),
         sentence="Wilder's parabolic stop and reverse, step 0.02 up to 0.2.",
         compute=lambda ta, past, _window: (ta.SAR(past.high, past.low, SAR_STEP, SAR_LARGEST),),
+        unit=Unit.PRICE,
     ),
     Indicator(
         name="adx",
@@ -168,6 +175,7 @@ INDICATORS = (
         windows=((20,),),
         sentence="Volume-weighted mean price of the window.",
         compute=_moving_vwap,
+        unit=Unit.PRICE,
     ),
     Indicator(
         name="obv",
@@ -176,6 +184,7 @@ INDICATORS = (
         windows=((),),
         sentence="On-balance volume since listing: volume of rising sessions minus that of falling ones.",
         compute=lambda ta, past, _window: (ta.OBV(past.close, past.volume),),
+        unit=Unit.SHARES,
     ),
     Indicator(
         name="accumulation",
@@ -184,6 +193,7 @@ INDICATORS = (
         windows=((),),
         sentence="Accumulation/distribution line since listing: volume weighted by the close's place in the range.",
         compute=lambda ta, past, _window: (ta.AD(past.high, past.low, past.close, past.volume),),
+        unit=Unit.SHARES,
     ),
     Indicator(
         name="mfi",
@@ -200,6 +210,7 @@ INDICATORS = (
         windows=((14,),),
         sentence="Wilder's average true range, in price units.",
         compute=lambda ta, past, window: (ta.ATR(past.high, past.low, past.close, *window),),
+        unit=Unit.PRICE,
     ),
     Indicator(
         name="historical_volatility",

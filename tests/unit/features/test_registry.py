@@ -1,11 +1,12 @@
 """One table of features for training and serving, and users' own features in it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from quant_pipelines.features.custom import custom_set, expression, function, probe
+from quant_pipelines.features.custom import custom_set, expression, function, probe, prove
 from quant_pipelines.features.expressions.language import LooksAhead
 from quant_pipelines.features.indicators.engine import IndicatorSettings
 from quant_pipelines.features.registry import Feature, FeatureKind, FeatureRefused, FeatureRegistry
@@ -77,7 +78,20 @@ def test_the_look_back_of_a_set_is_its_longest(registry):
 
 def test_published_factors_are_masked_on_suspended_sessions(registry, market):
     panel = market(5, [120], suspended=0.2)
-    assert np.isnan(registry.sets[0].compute(panel)[:, panel.suspended]).all()
+    for group in registry.sets:
+        assert np.isnan(group.published(panel)[:, panel.suspended]).all()
+    assert not np.isnan(registry.sets[0].compute(panel)[:, panel.suspended]).all()
+
+
+def test_levels_are_published_in_the_money_and_shares_of_their_session(registry, market):
+    panel = market(6, [120], suspended=0)
+    scaled = replace(panel, values=panel.values.astype(np.float64), factor=np.linspace(1, 3, panel.rows))
+    indicators = registry.sets[1]
+    plain, published = indicators.compute(scaled), indicators.published(scaled)
+    sma, obv, rsi = (indicators.names.index(name) for name in ("sma_5", "obv", "rsi_14"))
+    np.testing.assert_allclose(published[sma], plain[sma] / scaled.factor, rtol=1e-6)
+    np.testing.assert_allclose(published[obv], plain[obv] * scaled.factor, rtol=1e-6)
+    np.testing.assert_allclose(published[rsi], plain[rsi], rtol=1e-6)
 
 
 def test_another_definition_is_another_version_and_the_same_one_is_not():
@@ -149,15 +163,17 @@ def full_sample(panel):
 @pytest.mark.parametrize("leak", [tomorrow, full_sample])
 def test_a_function_that_sees_the_future_is_refused(leak):
     with pytest.raises(LooksAhead, match="belongs into a label set"):
-        custom_set(written(leak, look_back_sessions=None))
+        prove(written(leak, look_back_sessions=None))
+    with pytest.raises(LooksAhead):
+        custom_set(written(leak, look_back_sessions=None)).compute(probe())
     assert custom_set(written(gap)).names == ("gap",)
 
 
 def test_a_function_that_reads_further_back_than_it_says_is_refused():
     with pytest.raises(FeatureRefused, match="looks back 0 sessions, but reads older"):
-        custom_set(written(gap, look_back_sessions=0))
+        prove(written(gap, look_back_sessions=0))
 
 
 def test_a_function_that_returns_another_shape_is_refused():
     with pytest.raises(FeatureRefused, match="one value per row"):
-        custom_set(written(lambda panel: panel.values))
+        prove(written(lambda panel: panel.values))

@@ -9,7 +9,18 @@ from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
 
 import quant_pipelines
-from quant_pipelines.kernels import correlation, cross_section, extremes, moments, moving, order, ratios, rolling, sums
+from quant_pipelines.kernels import (
+    correlation,
+    cross_section,
+    extremes,
+    moments,
+    moving,
+    order,
+    placing,
+    ratios,
+    rolling,
+    sums,
+)
 from quant_pipelines.kernels.warmup import compile_kernels
 
 PACKAGE = Path(quant_pipelines.__file__).parent
@@ -81,7 +92,7 @@ def test_every_kernel_is_compiled_for_one_set_of_types_and_progress_is_told():
     assert [done for _name, done, _total in told] == list(range(len(told)))
     entries = [
         each
-        for module in (correlation, cross_section, extremes, moments, moving, order, ratios, rolling, sums)
+        for module in (correlation, cross_section, extremes, moments, moving, order, placing, ratios, rolling, sums)
         for each in entries_of(module)
     ]
     assert len(entries) == len(told) - 1

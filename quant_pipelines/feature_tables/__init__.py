@@ -1,0 +1,23 @@
+"""Features as tables of the lake: computed from prices, published by session, proved point-in-time, judged."""
+
+from quant_pipelines.feature_tables.panels import PRICE_COLUMNS, FactorsMixed, PricePanel, price_panel
+from quant_pipelines.feature_tables.proof import RULES, FeatureRule, Judgement, judge_features
+from quant_pipelines.feature_tables.publish import FeaturePublisher, PublishedFeatures
+from quant_pipelines.feature_tables.schema import MADE_FROM, feature_schema
+from quant_pipelines.feature_tables.sets import market_features
+
+__all__ = [
+    "MADE_FROM",
+    "PRICE_COLUMNS",
+    "RULES",
+    "FactorsMixed",
+    "FeaturePublisher",
+    "FeatureRule",
+    "Judgement",
+    "PricePanel",
+    "PublishedFeatures",
+    "feature_schema",
+    "judge_features",
+    "market_features",
+    "price_panel",
+]
