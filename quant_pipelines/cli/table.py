@@ -123,10 +123,17 @@ def repair(market: MarketName, name: TableName) -> None:
 
 def _open(market: str, name: str) -> Table:
     settings = Settings()
-    if name not in TABLES:
-        raise UnknownTable(f"There is no table {name!r}. There are: {', '.join(TABLES)}.")
     owner = market if market == OPERATIONS else market_named(settings, market).name
-    return open_lake(settings).table(owner, TABLES[name])
+    lake = open_lake(settings)
+    # Feature tables have the columns that a project chose: what was stored knows them best.
+    names = lake.names(owner)
+    stored = lake.stored(owner, name) if name in names else None
+    if stored is not None:
+        return stored
+    if name not in TABLES:
+        known = ", ".join(sorted({*TABLES, *names}))
+        raise UnknownTable(f"There is no table {name!r} of {owner}. There are: {known}.")
+    return lake.table(owner, TABLES[name])
 
 
 def _as_of(text: str | None) -> int | datetime | None:

@@ -12,10 +12,10 @@ from quant_pipelines.digest import digest_json
 from quant_pipelines.lake import reading, upkeep
 from quant_pipelines.lake.comparing import changed_cells
 from quant_pipelines.lake.ids import TYPE_NAMES
-from quant_pipelines.lake.log import Log
+from quant_pipelines.lake.log import Log, stored_schema
 from quant_pipelines.lake.rows import IncomingRows, ids_of
 from quant_pipelines.lake.schemas import TableSchema
-from quant_pipelines.lake.storage import store_at
+from quant_pipelines.lake.storage import Store, folders_of, store_at
 from quant_pipelines.lake.values import (
     EVERYTHING,
     AsOf,
@@ -55,12 +55,24 @@ class Lake:
 
     def table(self, market: str, schema: TableSchema) -> "Table":
         """One market's table; it is made when it is first written."""
-        for name in (market, schema.name):
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} names no folder. Use small letters, digits and _, a letter first.")
         _require_storable(schema)
-        store = store_at(self.root, f"{market}/{schema.name}", self._options, self._trace)
+        store = self._store(market, schema.name)
         return Table(Log(f"{market}/{schema.name}", schema, store, self._clock, self._trace))
+
+    def stored(self, market: str, name: str) -> "Table | None":
+        """A table as it was made, whoever knows its schema; None where there is none."""
+        schema = stored_schema(f"{market}/{name}", self._store(market, name))
+        return None if schema is None else self.table(market, schema)
+
+    def names(self, market: str) -> list[str]:
+        """The tables that a market has."""
+        return folders_of(self.root, market, self._options)
+
+    def _store(self, market: str, name: str) -> Store:
+        for each in (market, name):
+            if not _NAME.fullmatch(each):
+                raise ValueError(f"{each!r} names no folder. Use small letters, digits and _, a letter first.")
+        return store_at(self.root, f"{market}/{name}", self._options, self._trace)
 
 
 @dataclass(frozen=True)

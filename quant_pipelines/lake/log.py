@@ -11,7 +11,7 @@ import pyarrow as pa
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
 from quant_pipelines.lake.failures import LogDamaged, TableSchemaChanged, UnknownVersion, storage_failure
-from quant_pipelines.lake.recorded import METADATA, created_at, described, differences, foreign, info
+from quant_pipelines.lake.recorded import METADATA, created_at, described, differences, foreign, info, schema_of
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import Store
 from quant_pipelines.lake.values import AsOf, CommitInfo, SessionChange, Trace, Window, Writer, period_of
@@ -34,6 +34,34 @@ _CONFIGURATION = {
 
 class RacedError(Exception):
     """Another writer made this version first. Inside the lake only: replace looks again."""
+
+
+def stored_schema(name: str, store: Store) -> TableSchema | None:
+    """What a table says of itself, for readers that do not know who made it; None where there is no table."""
+    handle = _handle(name, store, None)
+    if handle is None:
+        return None
+    about = handle.metadata()
+    stored = about.configuration.get(_SCHEMA)
+    if stored is None:
+        raise TableSchemaChanged(name, ["it was not made by this library"])
+    return schema_of(stored, pa.schema(handle.schema().to_arrow()), about.name or name, about.description or "")
+
+
+def _handle(name: str, store: Store, version: int | None) -> "DeltaTable | None":
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    try:
+        return DeltaTable(store.url, version=version, storage_options=store.options)
+    except TableNotFoundError:
+        return None
+    except OSError as error:
+        raise storage_failure(error, "open", store.url) from error
+    except DeltaError as error:
+        if not DeltaTable.is_deltatable(store.url, store.options):
+            return None
+        raise LogDamaged(name, str(error).splitlines()[0]) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +222,9 @@ class Log:
         return {session: content_id for session, content_id in ids.items() if content_id is not None}
 
     def _open(self, version: int | None) -> "DeltaTable | None":
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
-
-        try:
-            handle = DeltaTable(self.store.url, version=version, storage_options=self.store.options)
-        except TableNotFoundError:
-            return None
-        except OSError as error:
-            raise storage_failure(error, "open", self.store.url) from error
-        except DeltaError as error:
-            if not DeltaTable.is_deltatable(self.store.url, self.store.options):
-                return None
-            raise LogDamaged(self.name, str(error).splitlines()[0]) from error
-        self._require_same_schema(handle)
+        handle = _handle(self.name, self.store, version)
+        if handle is not None:
+            self._require_same_schema(handle)
         return handle
 
     def _existing(self, version: int) -> "DeltaTable":

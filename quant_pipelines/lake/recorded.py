@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+
 from quant_pipelines.lake.ids import TYPE_NAMES
-from quant_pipelines.lake.schemas import TableSchema
+from quant_pipelines.lake.schemas import Column, TableSchema
 from quant_pipelines.lake.values import CommitInfo, Writer
 
 # Where our part of a commit's description stands.
@@ -35,6 +37,18 @@ def created_at(entry: Mapping[str, Any]) -> datetime:
 def described(schema: TableSchema) -> str:
     columns = {column.name: [TYPE_NAMES[column.type], column.nullable, column.identity] for column in schema.columns}
     return json.dumps({"key": list(schema.key), "columns": columns}, sort_keys=True)
+
+
+def schema_of(stored: str, arrow: pa.Schema, name: str, description: str) -> TableSchema:
+    """The schema that a table was made with. Its columns' sentences stay in the code that wrote it."""
+    told = json.loads(stored)
+    types = {kind: each for each, kind in TYPE_NAMES.items()}
+    named = ((column, told["columns"][column]) for column in arrow.names if column in told["columns"])
+    columns = tuple(
+        Column(column, types[kind], "", nullable=nullable, identity=identity)
+        for column, (kind, nullable, identity) in named
+    )
+    return TableSchema(name, description, tuple(told["key"]), columns)
 
 
 def differences(stored: Mapping[str, Any], schema: TableSchema) -> list[str]:

@@ -60,6 +60,21 @@ def store_at(root: str, folder: str, options: Mapping[str, str], trace: Trace) -
     return LocalStore(Path(root).absolute() / folder, trace)
 
 
+def folders_of(root: str, folder: str, options: Mapping[str, str]) -> list[str]:
+    """The folders in a folder below the lake's root, by name; none where it does not exist."""
+    if root.startswith("s3://"):
+        files: pafs.FileSystem = pafs.S3FileSystem(**_s3_arguments(options))
+        parts = urlparse(root)
+        base = f"{parts.netloc}{parts.path}".rstrip("/")
+    else:
+        files, base = pafs.LocalFileSystem(), str(Path(root).absolute())
+    try:
+        found = files.get_file_info(pafs.FileSelector(f"{base}/{folder}", allow_not_found=True))
+    except OSError as error:
+        raise storage_failure(error, "list", f"{root}/{folder}") from error
+    return sorted(each.base_name for each in found if each.type == pafs.FileType.Directory)
+
+
 @dataclass(frozen=True)
 class LocalStore:
     """A folder. Written beside, synced, renamed, folder synced: whole or not at all."""

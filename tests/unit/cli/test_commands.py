@@ -103,7 +103,7 @@ def test_ingesting_again_changes_nothing(shell):
     ("arguments", "code", "says"),
     [
         (["ingest", "nowhere"], "QP105", "has no market 'nowhere'. It has: demo."),
-        (["table", "show", "demo", "price"], "QP106", "There is no table 'price'"),
+        (["table", "show", "demo", "price"], "QP106", "There is no table 'price' of demo"),
         (["table", "show", "demo", "prices", "--session", "2024-02-10"], "QP106", "its last session is 2024-02-29"),
         (["table", "show", "demo", "prices", "--as-of", "yesterday"], "QP106", "neither a version nor an instant"),
         (["ingest", "demo", "--from", "soon"], "QP100", "is no session"),

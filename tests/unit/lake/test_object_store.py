@@ -93,6 +93,15 @@ def test_versions_ids_and_merges_are_as_in_a_folder(
     assert table.replace(rows([40]), window=days(40), writer=writer).changed == ()
 
 
+def test_a_stored_table_is_found_by_its_name(options: dict[str, str], table: Table, rows, days: Days, writer: Writer):
+    table.replace(rows([0]), window=days(0), writer=writer)
+    lake = Lake(f"s3://{BUCKET}/test_a_stored_table_is_found_by_its_name", clock=SystemClock(), storage_options=options)
+    stored = lake.stored("demo", "bars")
+    assert stored is not None
+    assert stored.read().equals(table.read())
+    assert (lake.names("demo"), lake.names("elsewhere")) == (["bars"], [])
+
+
 def first_time(barrier: threading.Barrier) -> Callable[[], None]:
     """A fence at which both writers wait for each other once: both have then planned on the same version."""
     met: list[int] = []

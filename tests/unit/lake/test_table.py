@@ -246,3 +246,14 @@ def test_hourly_sessions_keep_their_hours(table: Table, rows, writer: Writer):
     assert list(table.session_ids()) == labels
     assert table.files().periods == 2
     assert table.read(Window(labels[1], labels[2])).num_rows == 6
+
+
+def test_a_stored_table_opens_without_its_schema(lake: Lake, table: Table, rows, days, writer: Writer):
+    assert (lake.names("demo"), lake.stored("demo", "bars")) == ([], None)
+    table.replace(rows([0, 1]), window=days(0, 1), writer=writer)
+    stored = lake.stored("demo", "bars")
+    assert stored is not None
+    assert stored.read().equals(table.read())
+    assert stored.session_ids() == table.session_ids()
+    assert stored.replace(rows([2]), window=days(2), writer=writer).changed
+    assert (lake.names("demo"), lake.names("elsewhere")) == (["bars"], [])
