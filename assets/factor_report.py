@@ -29,7 +29,7 @@ def factor_report_assets(market: Market) -> Sequence[dg.AssetsDefinition]:
     """One report for each market."""
     registry = registry_of(market)
     upstream = [key_of(market, name) for name in (PRICES, *(each.name for each in registry.sets))]
-    mapping = reach_mapping(market, STANDARD_REPORT.trailing_sessions - 1)
+    mapping = reach_mapping(market, STANDARD_REPORT.reach_sessions)
 
     @dg.asset(
         key=key_of(market, FACTOR_REPORT),
@@ -56,6 +56,8 @@ def factor_report_assets(market: Market) -> Sequence[dg.AssetsDefinition]:
                 ids = [table.session_ids(chunk) for table in reporter.inputs]
                 inputs = inputs_of(context, dict(zip(upstream, ids, strict=True)))
                 published = reporter.publish(chunk, writer=lake.writer(context), fence=lake.fence(context))
+                if published.damaged:
+                    context.log.warning("Reported anew, since what was there is damaged: %s", published.damaged)
                 computed = rows_by_session(published.rows)
                 record_sessions(
                     context,

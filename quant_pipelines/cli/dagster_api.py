@@ -59,6 +59,18 @@ class RunProgress:
         return self.status in RUN_ENDED
 
 
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    """Which partitions an asset has, as spans of keys with both ends."""
+
+    asset: tuple[str, ...]
+    materialized: tuple[tuple[str, str], ...]
+
+    def lacks(self, key: str) -> bool:
+        # Keys of sessions sort as their times do.
+        return not any(first <= key <= last for first, last in self.materialized)
+
+
 _Progress = TypeVar("_Progress", BackfillProgress, RunProgress)
 
 
@@ -109,17 +121,20 @@ class DagsterApi:
         """
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         params = {
-            "selector": {
-                "repositoryLocationName": LOCATION,
-                "repositoryName": _REPOSITORY,
-                "jobName": job,
-            },
+            "selector": _job(job),
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
         answer = self.ask(_RUN, {"params": params})["launchRun"]
         if answer["__typename"] != "LaunchRunSuccess":
             raise DagsterRefused(f"Dagster refused the run of {job}: {answer.get('message', answer['__typename'])}")
         return answer["run"]["runId"]
+
+    def states(self, job: str) -> list[AssetState]:
+        """What a job makes, and what of it is there."""
+        nodes = self.ask(_STATES, {"job": _job(job)})["assetNodes"]
+        if not nodes:
+            raise DagsterRefused(f"Dagster at {self.address} has no job {job}, or it makes nothing.")
+        return [AssetState(tuple(each["assetKey"]["path"]), _spans(each["assetPartitionStatuses"])) for each in nodes]
 
     def run(self, run_id: str) -> RunProgress:
         """Where a run stands."""
@@ -149,6 +164,15 @@ class DagsterApi:
         return _followed(lambda: self.backfill(backfill_id), tell)
 
 
+def _job(name: str) -> dict[str, str]:
+    return {"repositoryLocationName": LOCATION, "repositoryName": _REPOSITORY, "pipelineName": name}
+
+
+def _spans(statuses: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    whole = (each for each in statuses["ranges"] if each["status"] == "MATERIALIZED")
+    return tuple((each["startKey"], each["endKey"]) for each in whole)
+
+
 def _followed(look: Callable[[], _Progress], tell: Callable[[_Progress], None]) -> _Progress:
     while True:
         progress = look()
@@ -171,6 +195,15 @@ mutation Launch($params: LaunchBackfillParams!) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
     ... on Error { message }
+  }
+}
+"""
+
+_STATES = """
+query States($job: PipelineSelector!) {
+  assetNodes(pipeline: $job) {
+    assetKey { path }
+    assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } }
   }
 }
 """

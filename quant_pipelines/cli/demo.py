@@ -7,23 +7,22 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from quant_pipelines.calendars import Session, partition_key, session_key
+from quant_pipelines.arrays import SESSION
+from quant_pipelines.calendars import partition_key, session_key
 from quant_pipelines.cli.dagster_api import DagsterApi, DagsterRefused
 from quant_pipelines.cli.ingest import steps
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.cli.servers import dagster_servers, free_port, mlflow_servers, running, watch
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.lake import Lake
-from quant_pipelines.lake.tables import PRICES, QUARANTINE, RAW_BARS, RESTATEMENTS
-from quant_pipelines.markets import Market
-from quant_pipelines.prices import sessions_to_refresh
+from quant_pipelines.lake import Lake, Window
+from quant_pipelines.prices import all_sessions
 from quant_pipelines.settings import Settings
 from quant_pipelines.sources import open_source
 
 DEMO = "demo"
 _DAEMON_TIMEOUT_SECONDS = 90
-# What a refresh makes of each session: raw_bars and prices.
-_TABLES = 2
+# Named as sensors/jobs.py names it: everything that the market has by the session.
+_JOB = f"build_{DEMO}"
 
 
 def demo(
@@ -54,25 +53,27 @@ def up() -> None:
 
 def _materialise(settings: Settings) -> None:
     market = market_named(settings, DEMO)
-    lake = open_lake(settings)
     clock = SystemClock()
-    watermark = open_source(market, clock).watermark()
-    missing = sessions_to_refresh(market, lake, watermark, clock)
+    api = DagsterApi(settings.dagster_address)
+    closed = all_sessions(market, open_source(market, clock).watermark(), clock)
+    keys = [partition_key(market.sessions_calendar, each) for each in closed]
+    states = api.states(_JOB)
+    missing = [key for key in keys if any(state.lacks(key) for state in states)]
     if missing:
-        _refresh(DagsterApi(settings.dagster_address), market, missing)
+        run_keys = [key for key in keys if missing[0] <= key <= missing[-1]]
+        _build(api, run_keys, assets=len(states))
     else:
         console.print("Every closed session of the demo market is there already.")
-    _summary(lake)
+    _summary(open_lake(settings))
 
 
-def _refresh(api: DagsterApi, market: Market, sessions: Sequence[Session]) -> None:
-    """Run the market's refresh over the sessions, and show its progress; a failed one is an error."""
-    first, last = (partition_key(market.sessions_calendar, each) for each in (sessions[0], sessions[-1]))
-    run_id = api.launch_run(f"refresh_{market.name}", first=first, last=last)
+def _build(api: DagsterApi, keys: Sequence[str], *, assets: int) -> None:
+    """Run everything over the sessions, and show its progress; a failed run is an error."""
+    run_id = api.launch_run(_JOB, first=keys[0], last=keys[-1])
     page = f"{api.address}/runs/{run_id}"
     console.print(f"Run {run_id}: {page}")
     with steps() as progress:
-        task = progress.add_task(f"{market.name} partitions", total=_TABLES * len(sessions))
+        task = progress.add_task(f"{DEMO} partitions", total=assets * len(keys))
         end = api.follow_run(run_id, tell=lambda step: progress.update(task, completed=step.materialized))
     if end.status != "SUCCESS":
         raise DagsterRefused(
@@ -81,13 +82,18 @@ def _refresh(api: DagsterApi, market: Market, sessions: Sequence[Session]) -> No
 
 
 def _summary(lake: Lake) -> None:
-    shown = Table("table", "sessions", "first", "last", "files", "MB", title="The demo market")
-    for schema in (RAW_BARS, PRICES, QUARANTINE, RESTATEMENTS):
-        table = lake.table(DEMO, schema)
+    shown = Table("table", "sessions", "first", "last", "files", "MB", "rows of the last", title="The demo market")
+    for name in lake.names(DEMO):
+        table = lake.stored(DEMO, name)
+        if table is None:
+            continue
         sessions = sorted(table.session_ids())
         files = table.files()
-        ends = (session_key(sessions[0]), session_key(sessions[-1])) if sessions else ("", "")
-        shown.add_row(schema.name, str(len(sessions)), *ends, str(files.count), f"{files.size_bytes / 1e6:.1f}")
+        ends, rows = ("", ""), 0
+        if sessions:
+            ends = session_key(sessions[0]), session_key(sessions[-1])
+            rows = table.read(Window(sessions[-1], sessions[-1]), columns=[SESSION]).num_rows
+        shown.add_row(name, str(len(sessions)), *ends, str(files.count), f"{files.size_bytes / 1e6:.1f}", str(rows))
     console.print(shown)
 
 

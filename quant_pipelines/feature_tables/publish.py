@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.digest import digest_json
+from quant_pipelines.feature_tables.held import held
 from quant_pipelines.feature_tables.panels import PRICE_COLUMNS, PricePanel, price_panel
-from quant_pipelines.feature_tables.schema import MADE_FROM, feature_schema
+from quant_pipelines.feature_tables.schema import feature_schema
 from quant_pipelines.features.registry import FeatureSet
 from quant_pipelines.kernels.placing import place_columns
-from quant_pipelines.lake import EMPTY_SESSION, Commit, Fence, FileDamaged, Lake, Table, Window, Writer
+from quant_pipelines.lake import EMPTY_SESSION, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import PRICES
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import chunks, consecutive, look_back
@@ -66,9 +67,8 @@ class FeaturePublisher:
         """Compute the window's stale sessions from one version of prices, and publish them."""
         version = self.prices.version()
         wanted = self.made_from(window, as_of=version)
-        held, damaged = self._held(window)
-        # A session that lost its rows upstream loses them here.
-        stale = sorted(each for each in wanted.keys() | held.keys() if wanted.get(each) != held.get(each))
+        there = held(self.table, window)
+        stale = there.stale(wanted)
         rows: list[pa.Table] = []
         commits: list[Commit] = []
         for span in consecutive(self.market.sessions_calendar, stale):
@@ -81,7 +81,7 @@ class FeaturePublisher:
             computed=stale,
             rows=pa.concat_tables([self.table.schema.arrow.empty_table(), *rows]),
             commits=commits,
-            damaged=damaged,
+            damaged=there.damaged,
         )
 
     def compute(self, window: Window, *, as_of: int | None, made_from: Mapping[Session, str]) -> pa.Table:
@@ -147,16 +147,6 @@ class FeaturePublisher:
         before = Window(self.market.begins, self.market.sessions_calendar.offset(read.first, -1))
         earlier = self.prices.read(before, columns=[SYMBOL], symbols=doubtful, as_of=as_of)
         return set(earlier[SYMBOL].unique().to_pylist())
-
-    def _held(self, window: Window) -> tuple[dict[Session, str], str | None]:
-        """What each session of the table was made from. A damaged file is as good as none: it is computed anew."""
-        try:
-            held = self.table.read(window, columns=[SESSION, MADE_FROM])
-        except FileDamaged as damage:
-            return {}, str(damage)
-        labels = _labels(held)
-        digests = held[MADE_FROM].take(pa.array(labels.starts)).to_pylist()
-        return dict(zip(labels.names, digests, strict=True)), None
 
     def _names_at(self, session: Session) -> int:
         ids = self.prices.session_ids(Window(self.market.begins, session))

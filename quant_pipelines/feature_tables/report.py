@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.digest import digest_json
+from quant_pipelines.feature_tables.held import held
 from quant_pipelines.feature_tables.schema import MADE_FROM, feature_schema
 from quant_pipelines.features.effectiveness.daily import Daily
 from quant_pipelines.features.effectiveness.measures import Matrix, nan_mean
@@ -51,12 +52,13 @@ class Dossier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedReport:
-    """What one publication did; `dossier` is of the last session that was reported."""
+    """What one publication did. `dossier` is of the last session reported; `damaged` says what it healed."""
 
     computed: Sequence[Session]
     rows: pa.Table
     commits: Sequence[Commit]
     dossier: Dossier | None
+    damaged: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +81,6 @@ class FactorReporter:
         schemas = [PRICES, *(feature_schema(each) for each in self.registry.sets)]
         return tuple(self.lake.table(self.market.name, schema) for schema in schemas)
 
-    @property
-    def reach_sessions(self) -> int:
-        """How far back a report looks."""
-        return self.settings.trailing_sessions - 1
-
     def chunks(self, window: Window) -> list[Window]:
         """The window in spans whose ranks fit in memory."""
         symbols = max(1, len(self._symbols(self.inputs[0].read(_last(self.inputs[0], window), columns=[SYMBOL]))))
@@ -94,15 +91,17 @@ class FactorReporter:
         """Report on the window's sessions whose inputs changed since they were reported on."""
         versions = [table.version() for table in self.inputs]
         wanted = self._made_from(window, versions)
-        held = self._held(window)
-        stale = sorted(each for each in wanted.keys() | held.keys() if wanted.get(each) != held.get(each))
+        there = held(self.table, window)
+        stale = there.stale(wanted)
         rows, commits, dossier = [FACTOR_REPORT.arrow.empty_table()], list[Commit](), None
         for span in consecutive(self.market.sessions_calendar, stale):
             part = Window(span[0], span[-1])
             made, dossier = self._reported(part, wanted, versions)
             commits.append(self.table.replace(made, window=part, writer=writer, fence=fence))
             rows.append(made)
-        return PublishedReport(computed=stale, rows=pa.concat_tables(rows), commits=commits, dossier=dossier)
+        return PublishedReport(
+            computed=stale, rows=pa.concat_tables(rows), commits=commits, dossier=dossier, damaged=there.damaged
+        )
 
     def _reported(
         self, window: Window, made_from: Mapping[Session, str], versions: Sequence[int | None]
@@ -119,7 +118,7 @@ class FactorReporter:
 
     def _material(self, window: Window, versions: Sequence[int | None]) -> "_Material":
         calendar = self.market.sessions_calendar
-        first = look_back(calendar, window.first, self.reach_sessions, earliest=self.market.begins)
+        first = look_back(calendar, window.first, self.settings.reach_sessions, earliest=self.market.begins)
         read = Window(first, window.last)
         prices = self.inputs[0].read(read, columns=[SESSION, SYMBOL, "close", "factor"], as_of=versions[0])
         layout = _Layout(calendar.sessions(first, window.last), self._symbols(prices))
@@ -182,21 +181,17 @@ class FactorReporter:
     def _made_from(self, window: Window, versions: Sequence[int | None]) -> dict[Session, str]:
         """For each session that prices and all feature tables have: the digest of all that is looked back on."""
         calendar = self.market.sessions_calendar
-        first = look_back(calendar, window.first, self.reach_sessions, earliest=self.market.begins)
+        first = look_back(calendar, window.first, self.settings.reach_sessions, earliest=self.market.begins)
         read = Window(first, window.last)
         ids = [table.session_ids(read, as_of=version) for table, version in zip(self.inputs, versions, strict=True)]
         sessions = calendar.sessions(first, window.last)
         together = [digest_json([each.get(session, EMPTY_SESSION) for each in ids]) for session in sessions]
         recipe = [EDITION, str(self.settings), [each.version for each in self.registry.sets]]
         return {
-            session: digest_json([recipe, together[max(0, place - self.reach_sessions) : place + 1]])
+            session: digest_json([recipe, together[max(0, place - self.settings.reach_sessions) : place + 1]])
             for place, session in enumerate(sessions)
             if session in window and all(session in each for each in ids)
         }
-
-    def _held(self, window: Window) -> dict[Session, str]:
-        held = self.table.read(window, columns=[SESSION, MADE_FROM])
-        return dict(zip(held[SESSION].to_pylist(), held[MADE_FROM].to_pylist(), strict=True))
 
     def _symbols(self, rows: pa.Table) -> list[str]:
         return sorted(rows[SYMBOL].unique().to_pylist())

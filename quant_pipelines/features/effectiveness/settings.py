@@ -30,3 +30,8 @@ class ReportSettings:
             raise ReportRefused(f"{self} has no meaning: at least two quantiles, two names and one session.")
         if self.horizon_sessions not in self.horizons:
             raise ReportRefused(f"The headline's {self.horizon_sessions} sessions are not among {self.horizons}.")
+
+    @property
+    def reach_sessions(self) -> int:
+        """How far back a report looks. The first trailing session's turnover is measured against the one before it."""
+        return self.trailing_sessions

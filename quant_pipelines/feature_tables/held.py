@@ -1,0 +1,36 @@
+"""What the sessions of a published table were made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from quant_pipelines.arrays import SESSION
+from quant_pipelines.calendars import Session
+from quant_pipelines.feature_tables.schema import MADE_FROM
+from quant_pipelines.lake import FileDamaged, Table, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Each session's digest. `damaged` says which file could not be read: its sessions are as good as none."""
+
+    made_from: dict[Session, str]
+    damaged: str | None = None
+
+    def stale(self, wanted: Mapping[Session, str]) -> list[Session]:
+        """Sessions that are to be made, or made again; one that lost its inputs loses its rows."""
+        made_from = self.made_from
+        return sorted(each for each in wanted.keys() | made_from.keys() if wanted.get(each) != made_from.get(each))
+
+
+def held(table: Table, window: Window) -> Held:
+    """Look into the table; a damaged file makes every session of the window one to compute anew."""
+    try:
+        rows = table.read(window, columns=[SESSION, MADE_FROM])
+    except FileDamaged as damage:
+        return Held({}, str(damage))
+    labels = rows[SESSION].to_numpy()
+    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1])[: labels.size])
+    sessions: list[Session] = labels[starts].astype("datetime64[us]").astype(object).tolist()
+    return Held(dict(zip(sessions, rows[MADE_FROM].take(starts).to_pylist(), strict=True)))
