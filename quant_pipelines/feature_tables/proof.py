@@ -148,13 +148,15 @@ def _knows_the_future(material: Material) -> Broken | None:
 
 
 def _cuts(material: Material, random: np.random.Generator) -> list[Session]:
-    """Sessions of the table, those of the window and the year before it, at chance."""
+    """The window's newest session, which nobody has looked at yet, and others of it and the year before at chance."""
     publisher, window = material.publisher, material.window
     earliest = look_back(
         publisher.market.sessions_calendar, window.first, TRIED_SESSIONS, earliest=publisher.market.begins
     )
-    held = sorted(publisher.table.session_ids(Window(earliest, window.last)))
-    return [held[place] for place in sorted(random.permutation(len(held))[:TRIED_CUTS].tolist())]
+    *others, newest = sorted(publisher.table.session_ids(Window(earliest, window.last))) or [None]
+    if newest is None:
+        return []
+    return [*(others[place] for place in sorted(random.permutation(len(others))[: TRIED_CUTS - 1].tolist())), newest]
 
 
 def _changed(publisher: FeaturePublisher, known: pa.Table, cut: Session, symbols: Sequence[str]) -> Examples:
