@@ -39,18 +39,20 @@ MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"
 
 PYTEST = ("python", "-m", "pytest")
 WORKERS = ("-n", str(min(os.cpu_count() or 1, WORKERS_AT_MOST)), "--dist", "worksteal")
+# The first time it takes half a minute; afterwards it finds everything compiled.
+COMPILE = ("qp", "compile")
 # Each command is one or more programs of .venv/bin; what the caller adds goes to the last one.
 COMMANDS = {
-    "demo": (("qp", "demo"),),
-    "up": (("qp", "up"),),
-    "test": ((*PYTEST, *WORKERS),),
-    "nightly": ((*PYTEST, *WORKERS, "-m", "nightly", "--hypothesis-profile", "nightly"),),
-    "bench": tuple(("python", str(path)) for path in sorted(ROOT.glob("benchmarks/bench_*.py"))),
+    "demo": (COMPILE, ("qp", "demo")),
+    "up": (COMPILE, ("qp", "up")),
+    "test": (COMPILE, (*PYTEST, *WORKERS)),
+    "nightly": (COMPILE, (*PYTEST, *WORKERS, "-m", "nightly", "--hypothesis-profile", "nightly")),
+    "bench": (COMPILE, *(("python", str(path)) for path in sorted(ROOT.glob("benchmarks/bench_*.py")))),
     "lint": (("ruff", "check", "."), ("ruff", "format", "--check", ".")),
     "types": (("pyright",),),
     "contracts": (("lint-imports",),),
     "definitions": (("dagster", "definitions", "validate", "-w", "workspace.yaml"),),
-    "install": (),
+    "install": (COMPILE,),
 }
 
 DISK_FULL = "The disk is full. Free some space (the installation takes about 5 GB) and run the same command again."

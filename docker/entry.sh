@@ -35,7 +35,11 @@ answers() {
 }
 
 case "${1:-}${2:+ $2}" in
-  code) exec dagster code-server start --host "$host" --port "$QP_CODE_PORT" --python-file definitions.py ;;
+  code)
+    # Here, once for every run that this server starts: half a minute where nothing is compiled yet.
+    qp compile
+    exec dagster code-server start --host "$host" --port "$QP_CODE_PORT" --python-file definitions.py
+    ;;
   webserver) exec dagster-webserver --host "$host" --port "$dagster_port" --workspace docker/workspace.yaml ;;
   daemon) exec dagster-daemon run --workspace docker/workspace.yaml ;;
   mlflow) mlflow_server ;;

@@ -7,6 +7,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from quant_pipelines.cli.compile import compile_all
 from quant_pipelines.cli.demo import demo, up
 from quant_pipelines.cli.doctor import doctor
 from quant_pipelines.cli.ingest import backfill, ingest
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 for command in (demo, up, doctor, markets, ingest, backfill):
     app.command()(command)
+app.command("compile")(compile_all)
 app.add_typer(table, name="table")
 app.add_typer(journal, name="journal")
 

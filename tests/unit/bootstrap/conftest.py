@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-# An in-tree build backend: an editable wheel is a zip file with three members.
+# An in-tree build backend: an editable wheel is a zip file. Its `qp` only says what it was asked.
 BACKEND = """
 import pathlib, time, zipfile
 def build_editable(folder, config_settings=None, metadata_directory=None):
@@ -24,6 +24,8 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         info = "quant_pipelines-0.1.0.dist-info/"
         wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: quant_pipelines\\nVersion: 0.1.0\\n")
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "entry_points.txt", "[console_scripts]\\nqp = asked:main\\n")
+        wheel.writestr("asked.py", "import sys\\ndef main():\\n    print('qp', *sys.argv[1:])\\n")
         wheel.writestr(info + "RECORD", "")
     return name
 """

@@ -18,7 +18,7 @@ def test_the_life_of_an_environment(project):
     assert project.has("first")
 
     stamped = (project.venv / "qp-stamp.json").stat().st_mtime_ns
-    assert project.run() == (0, "")
+    assert project.run() == (0, "qp compile\n")
     assert (project.venv / "qp-stamp.json").stat().st_mtime_ns == stamped
 
     project.lock("first==1.0", "second==1.0")
