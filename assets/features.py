@@ -125,7 +125,7 @@ def _metadata(published: PublishedFeatures, features: FeatureSet) -> dict[str, A
     return facts | {
         "symbols": len(rows["symbol"].unique()),
         "span": span_of(rows),
-        "values": float(np.mean(shares)),
+        "filled": f"{np.mean(shares):.1%} of all values",
         "coverage": line_plot("share of features with a value", shares, **ends),
         "preview": preview(rows, columns=rows.column_names[:_PREVIEWED]),
     }

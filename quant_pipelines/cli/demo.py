@@ -15,6 +15,7 @@ from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.cli.servers import dagster_servers, free_port, mlflow_servers, running, watch
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Lake, Window
+from quant_pipelines.lake.tables import FACTOR_REPORT
 from quant_pipelines.prices import all_sessions
 from quant_pipelines.settings import Settings
 from quant_pipelines.sources import open_source
@@ -23,6 +24,7 @@ DEMO = "demo"
 _DAEMON_TIMEOUT_SECONDS = 90
 # Named as sensors/jobs.py names it: everything that the market has by the session.
 _JOB = f"build_{DEMO}"
+_STRONGEST = 5
 
 
 def demo(
@@ -94,6 +96,22 @@ def _summary(lake: Lake) -> None:
             ends = session_key(sessions[0]), session_key(sessions[-1])
             rows = table.read(Window(sessions[-1], sessions[-1]), columns=[SESSION]).num_rows
         shown.add_row(name, str(len(sessions)), *ends, str(files.count), f"{files.size_bytes / 1e6:.1f}", str(rows))
+    console.print(shown)
+    _strongest(lake)
+
+
+def _strongest(lake: Lake) -> None:
+    """What the newest factor report says."""
+    table = lake.table(DEMO, FACTOR_REPORT)
+    last = max(table.session_ids(), default=None)
+    if last is None:
+        return
+    rows = table.read(Window(last, last)).to_pylist()
+    judged = sorted((row for row in rows if row["rank_ic_t"] is not None), key=lambda row: -abs(row["rank_ic_t"]))
+    shown = Table("factor", "RankIC", "t", "spread, bp", title=f"Strongest factors at the close of {session_key(last)}")
+    for row in judged[:_STRONGEST]:
+        figures = (f"{row['rank_ic']:+.4f}", f"{row['rank_ic_t']:+.2f}", f"{1e4 * row['spread']:+.1f}")
+        shown.add_row(row["factor"], *figures)
     console.print(shown)
 
 

@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from quant_pipelines.cli.dagster_api import BackfillProgress
+from tests.end_to_end.screens import PATIENCE_MS
 from tests.installation import Installation, installed, serving, synthetic_market
 
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 FIRST, LAST = "2021-01-04", "2023-12-29"
 ASSETS = [["demo", "raw_bars"], ["demo", "prices"]]
 
@@ -23,3 +29,13 @@ def backfill(installation: Installation) -> tuple[str, BackfillProgress]:
     """Its id, and how it ended."""
     backfill_id = installation.api.launch_backfill(ASSETS, first=FIRST, last=LAST, title="three years")
     return backfill_id, installation.api.follow_backfill(backfill_id, tell=print)
+
+
+@pytest.fixture(scope="package")
+def page(chromium_path: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        browser.close()

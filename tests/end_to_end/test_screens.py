@@ -1,46 +1,14 @@
 """The demo graph in a real browser: what a person sees is there, and a screenshot of it is kept."""
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.end_to_end.screens import keep, see
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.usefixtures("backfill")]
-PATIENCE_MS = 30_000
-SCREENS = Path(__file__).parents[2] / "var" / "screens"
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def page(chromium_path: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.set_default_timeout(PATIENCE_MS)
-        yield page
-        browser.close()
-
-
-def keep(page: Page, name: str) -> None:
-    SCREENS.mkdir(parents=True, exist_ok=True)
-    page.wait_for_timeout(700)  # let animations end, or the picture is half drawn
-    page.screenshot(path=SCREENS / f"{name}.png")
-
-
-def see(page: Page, *texts: str) -> None:
-    for text in texts:
-        expect(page.get_by_text(re.compile(text)).first).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_the_lineage_leads_from_raw_bars_to_prices(page, installation):
-    page.goto(
-        f"{installation.settings.dagster_address}/asset-groups?expanded=quant_pipelines%40__repository__%3Aingest"
-    )
+    page.goto(f"{installation.settings.dagster_address}/locations/quant_pipelines/asset-groups/ingest/lineage")
     see(page, "raw_bars", "prices")
     keep(page, "lineage")
 

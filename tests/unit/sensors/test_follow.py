@@ -116,3 +116,29 @@ def test_equal_bars_fetched_again_ask_for_the_same_prices_again(instance, tmp_pa
     graph = Following(tmp_path, instance, last_known=NEXT)
     graph.materialise(RAW_BARS, "2024-03-28", "2024-03-28")
     assert graph.tick() == {PRICES: ["2024-03-28", "2024-03-29"]}
+
+
+def test_an_old_span_that_arrives_asks_for_no_session_that_has_no_bars(instance, tmp_path):
+    """The sessions after it look back on it, but nothing is known of them yet."""
+    graph = Following(tmp_path, instance, last_known="2024-02-29")
+    graph.materialise(RAW_BARS, "2024-02-28", "2024-02-29", seed=8)
+    assert graph.tick() == {PRICES: ["2024-02-28", "2024-02-29"]}
+
+
+def test_the_daemon_evaluates_the_conditions_where_they_are_known(instance, tmp_path):
+    """They are this project's own, so the sensor's tick runs them in the code server, as here."""
+    graph = Following(tmp_path, instance, last_known=LAST)
+    assets = list(price_assets(following_market()))
+    defs = dg.Definitions(assets=assets, sensors=[follow_data], resources=graph.resources)
+
+    def tick(cursor: str | None):
+        context = dg.build_sensor_context(instance=instance, repository_def=defs.get_repository_def(), cursor=cursor)
+        return follow_data.evaluate_tick(context)
+
+    before = tick(None)
+    graph.materialise(RAW_BARS, NEXT, NEXT)
+    asked = tick(before.cursor).run_requests
+    assert asked is not None
+    assert [(each.asset_selection, each.partition_key) for each in asked] == [
+        ([key_of(following_market(), PRICES)], NEXT)
+    ]
