@@ -10,6 +10,7 @@ from rich.console import Console
 from quant_pipelines.cli.compile import compile_all
 from quant_pipelines.cli.demo import demo, up
 from quant_pipelines.cli.doctor import doctor
+from quant_pipelines.cli.export import export
 from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
 from quant_pipelines.cli.markets import markets
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="quant_pipelines: market prices in, governed trading models out.",
 )
-for command in (demo, up, doctor, markets, ingest, backfill):
+for command in (demo, up, doctor, markets, ingest, backfill, export):
     app.command()(command)
 app.command("compile")(compile_all)
 app.add_typer(table, name="table")

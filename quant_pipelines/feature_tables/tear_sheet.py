@@ -136,6 +136,17 @@ def _quantiles(axes: Any, dossier: Dossier, order: Sequence[int]) -> None:
     axes.set_ylabel("bp beyond all names")
 
 
+def _spread(axes: Any, dossier: Dossier, order: Sequence[int]) -> None:
+    """Summed, not compounded: what each session's quantiles earned is held for one session and paid no costs."""
+    excess = dossier.daily.excess
+    for place in order[:_STRONGEST]:
+        spread = np.nancumsum(excess[place, -1] - excess[place, 0])
+        axes.plot(dossier.sessions[: spread.size], 1e2 * spread, label=dossier.names[place], lw=1.2)
+    axes.axhline(0, color="#999", lw=0.6)
+    axes.set_ylabel("%, summed, before costs")
+    axes.legend(fontsize=7, ncols=3, frameon=False)
+
+
 def _decay(axes: Any, dossier: Dossier, order: Sequence[int]) -> None:
     for place in order[:_STRONGEST]:
         decay = dossier.summary.decay
@@ -176,6 +187,7 @@ _Draw = Callable[[Any, Dossier, Sequence[int]], None]
 _PLOTS: tuple[tuple[str, _Draw], ...] = (
     ("Cumulative RankIC of the strongest factors", _cumulative),
     ("Return by quantile, lowest first, with standard errors", _quantiles),
+    ("Highest less lowest quantile over time", _spread),
     ("Decay: RankIC by length of the return", _decay),
     ("RankIC of the strongest factor over time", _over_time),
     ("RankIC of the strongest factor, distribution", _histogram),

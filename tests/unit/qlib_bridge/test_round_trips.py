@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quant_pipelines.features.panel import FIELDS, BarPanel
 from quant_pipelines.qlib_bridge.frames import FrameRefused, bars_frame, dataset, features_frame, panel_of
-from quant_pipelines.qlib_bridge.provider import ProviderRefused, read_provider, write_provider
+from quant_pipelines.qlib_bridge.provider import ProviderRefused, read_provider, read_provider_fields, write_provider
 
 
 def a_panel(seed, lengths, kind=np.float32):
@@ -42,6 +42,24 @@ def test_a_provider_folder_gives_back_the_panel(tmp_path_factory, panel):
     folder = tmp_path_factory.mktemp("provider")
     write_provider(folder, panel)
     same(read_provider(folder), panel)
+
+
+@settings(max_examples=100, deadline=None)
+@given(panel=panels, seed=st.integers(0, 2**32 - 1))
+def test_a_provider_folder_gives_back_the_features(tmp_path_factory, panel, seed):
+    """S2-99."""
+    folder = tmp_path_factory.mktemp("provider")
+    rows = np.random.default_rng(seed).normal(size=(2, panel.rows)).astype(np.float32)
+    features = {"KMID": rows[0], "rsi_14": rows[1]}
+    write_provider(folder, panel, features)
+    same(read_provider(folder), panel)
+    back = read_provider_fields(folder, panel, list(features))
+    for name, row in features.items():
+        np.testing.assert_array_equal(back[name], row)
+    with pytest.raises(ProviderRefused, match="has no fields"):
+        read_provider_fields(folder, panel, ["RSI_15"])
+    with pytest.raises(ProviderRefused, match="folds case"):
+        write_provider(folder, panel, {"KMID": rows[0], "kmid": rows[1]})
 
 
 @settings(max_examples=100, deadline=None)
