@@ -27,20 +27,21 @@ def _symbol_bars(rng, length, suspended, flat):
     return bars
 
 
+def make_market(seed, lengths, *, suspended=0.03, flat=True):
+    """A panel; a symbol of length n is listed n sessions before the end."""
+    rng = np.random.default_rng(seed)
+    calendar = np.arange(np.datetime64("2020-01-01"), np.datetime64("2020-01-01") + max(lengths, default=0))
+    blocks = [_symbol_bars(rng, length, suspended, flat) for length in lengths]
+    sessions = [calendar[len(calendar) - length :] for length in lengths]
+    return BarPanel(
+        np.ascontiguousarray(np.concatenate(blocks, axis=1)),
+        np.append(0, np.cumsum(lengths)).astype(np.int64),
+        tuple(f"S{number:04d}" for number in range(len(lengths))),
+        np.concatenate(sessions).astype("datetime64[us]"),
+    )
+
+
 @pytest.fixture(scope="session")
 def market():
-    """market(seed, lengths, ...) makes a panel; a symbol of length n is listed n sessions before the end."""
-
-    def make(seed, lengths, *, suspended=0.03, flat=True):
-        rng = np.random.default_rng(seed)
-        calendar = np.arange(np.datetime64("2020-01-01"), np.datetime64("2020-01-01") + max(lengths, default=0))
-        blocks = [_symbol_bars(rng, length, suspended, flat) for length in lengths]
-        sessions = [calendar[len(calendar) - length :] for length in lengths]
-        return BarPanel(
-            np.ascontiguousarray(np.concatenate(blocks, axis=1)),
-            np.append(0, np.cumsum(lengths)).astype(np.int64),
-            tuple(f"S{number:04d}" for number in range(len(lengths))),
-            np.concatenate(sessions).astype("datetime64[us]"),
-        )
-
-    return make
+    """make_market, for tests that take it as a fixture."""
+    return make_market
