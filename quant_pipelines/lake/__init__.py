@@ -16,6 +16,7 @@ from quant_pipelines.lake.failures import (
 from quant_pipelines.lake.lake import Lake, Table
 from quant_pipelines.lake.values import (
     EMPTY_SESSION,
+    Announce,
     AsOf,
     Commit,
     CommitInfo,
@@ -30,6 +31,7 @@ from quant_pipelines.lake.values import (
 
 __all__ = [
     "EMPTY_SESSION",
+    "Announce",
     "AsOf",
     "Commit",
     "CommitInfo",

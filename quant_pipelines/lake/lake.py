@@ -18,6 +18,7 @@ from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import store_at
 from quant_pipelines.lake.values import (
     EVERYTHING,
+    Announce,
     AsOf,
     Commit,
     CommitInfo,
@@ -30,6 +31,7 @@ from quant_pipelines.lake.values import (
     Writer,
     ignore,
     no_fence,
+    unannounced,
 )
 from quant_pipelines.lake.writing import Replacement
 
@@ -78,13 +80,21 @@ class Table:
     def schema(self) -> TableSchema:
         return self._log.schema
 
-    def replace(self, rows: pa.Table, *, window: Window, writer: Writer, fence: Fence = no_fence) -> Commit:
+    def replace(
+        self,
+        rows: pa.Table,
+        *,
+        window: Window,
+        writer: Writer,
+        fence: Fence = no_fence,
+        announce: Announce = unannounced,
+    ) -> Commit:
         """Make the window hold exactly these rows. Sessions with equal content are not written again.
 
         Raises RowsRejected, SessionConflict, StorageFull and FileDamaged; then the last version is as it was.
         """
         incoming = IncomingRows(rows, self.schema, window)
-        replacement = Replacement(self._log, incoming, writer, fence)
+        replacement = Replacement(self._log, incoming, writer, fence, announce)
         outcome = replacement.run()
         wanted = replacement.wanted
         return Commit(

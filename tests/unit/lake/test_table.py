@@ -246,3 +246,23 @@ def test_hourly_sessions_keep_their_hours(table: Table, rows, writer: Writer):
     assert list(table.session_ids()) == labels
     assert table.files().periods == 2
     assert table.read(Window(labels[1], labels[2])).num_rows == 6
+
+
+def test_what_a_window_will_hold_is_told_before_the_commit(table: Table, rows, days: Callable[..., Window], writer):
+    """Also where there is nothing to commit; and whoever refuses what is told abandons the commit."""
+    told: list[tuple[int | None, dict]] = []
+
+    def announce(ids) -> None:
+        told.append((table.version(), dict(ids)))
+
+    table.replace(rows(range(40)), window=days(0, 50), writer=writer, announce=announce)
+    table.replace(rows(range(40)), window=days(0, 50), writer=writer, announce=announce)
+    held = table.session_ids()
+    assert told == [(0, held), (1, held)]
+
+    def refuse(ids) -> None:
+        raise Conflict("No.")
+
+    with pytest.raises(Conflict):
+        table.replace(rows([3], level=9.0), window=days(3), writer=writer, announce=refuse)
+    assert (table.session_ids(), table.version()) == (held, 1)
