@@ -77,6 +77,11 @@ class Table:
         return self._log.name
 
     @property
+    def market(self) -> str:
+        """Whose table it is."""
+        return self._log.name.partition("/")[0]
+
+    @property
     def schema(self) -> TableSchema:
         return self._log.schema
 

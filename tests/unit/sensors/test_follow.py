@@ -12,6 +12,7 @@ from assets.prices import price_assets
 from quant_pipelines.calendars import calendar_named, parse_session, session_key
 from quant_pipelines.prices import REFERENCE_SESSIONS
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.sources import SourcesResource
 from sensors.follow import follow_data
 from tests.bars import market
@@ -28,6 +29,7 @@ class Following:
         self.instance = instance
         self.resources = {
             "lake": LakeResource(root=str(home / "lake"), leases=str(home / "leases")),
+            "lineage": LineageResource(home=str(home)),
             "sources": SourcesResource(),
         }
         self.cursor = None
