@@ -6,11 +6,13 @@ from quant_pipelines.markets import Market
 
 RAW_BARS = "raw_bars"
 PRICES = "prices"
+LABELS = "labels"
 
 FACTOR_REPORT = "factor_report"
 
 INGEST = "ingest"
 FEATURES = "features"
+RESEARCH = "research"
 
 
 def key_of(market: Market, table: str) -> dg.AssetKey:

@@ -23,24 +23,33 @@ from quant_pipelines.prices import chunks, consecutive, look_ahead
 
 # The edition of the numbers: raise it when they change while definitions and inputs stay.
 EDITION = 1
+_STANDARD = tuple(LABEL_SETS.values())
+_VERSION_DIGITS = 12
+# Which labels these are: another edition or definition is another code version.
+DEFINITIONS = digest_json([EDITION, [asdict(each) for each in _STANDARD]])[:_VERSION_DIGITS]
 # Rows computed together; each takes about 200 bytes while it is made, sorted and written.
 CHUNK_ROWS = 3_000_000
 _PRICE_COLUMNS = (SESSION, SYMBOL, "open", "close", "factor", "previous_close", "suspended", "quarantined")
 
 
-def longest_span(sets: Sequence[LabelSet] = tuple(LABEL_SETS.values())) -> int:
+def longest_span(sets: Sequence[LabelSet] = _STANDARD) -> int:
     """How many sessions after a signal all of its labels have closed."""
     return max(each.span_sessions for each in sets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedLabels:
-    """What one publication did. `waiting` are label sets by the session whose span in them is still open."""
+    """What one publication did.
+
+    `waiting` are label sets by the session whose span in them is still open; sessions `too_young` have none that
+    has closed, and had none before.
+    """
 
     window: Window
     computed: Sequence[Session]
     rows: pa.Table
     waiting: Mapping[Session, tuple[str, ...]]
+    too_young: Sequence[Session]
     commits: Sequence[Commit]
     damaged: str | None
 
@@ -52,7 +61,7 @@ class LabelPublisher:
     market: Market
     venue: Venue
     lake: Lake
-    sets: tuple[LabelSet, ...] = tuple(LABEL_SETS.values())
+    sets: tuple[LabelSet, ...] = _STANDARD
 
     @cached_property
     def table(self) -> Table:
@@ -89,6 +98,9 @@ class LabelPublisher:
             computed=stale,
             rows=pa.concat_tables([LABELS.arrow.empty_table(), *rows]),
             waiting=self._waiting(window, known),
+            too_young=[
+                each for each in known.sessions if each in window and known.spans.reach(each) == 0 and each not in held
+            ],
             commits=commits,
             damaged=damaged,
         )
