@@ -32,7 +32,8 @@ from resources.sources import SourcesResource
 _PLOTTED = "direction3"
 _PREVIEWED = ("session", "symbol", "label_set", "resolves", "value", "direction", "absent", "buyable", "untradable")
 # A label is made of its own session and those of its span, so each new session of prices comes back to the ones
-# before it that were waiting for it.
+# before it that were waiting for it. A session of which nothing has closed is materialised with no rows, and says so:
+# left missing, it would make Dagster call every backfill that reaches the present a failed one.
 SPAN_MAPPING = dg.TimeWindowPartitionMapping(end_offset=longest_span(), allow_nonexistent_upstream_partitions=True)
 
 
@@ -67,7 +68,8 @@ def label_assets(market: Market) -> Sequence[dg.AssetsDefinition]:
                 published = publisher.publish(
                     chunk, writer=lake.writer(context), fence=lake.fence(context), record=record
                 )
-                _say(context, published)
+                if published.damaged:
+                    context.log.warning("Made anew, since what was there is damaged: %s", published.damaged)
                 record_sessions(
                     context,
                     chunk,
@@ -75,7 +77,6 @@ def label_assets(market: Market) -> Sequence[dg.AssetsDefinition]:
                     metadata=_metadata(published),
                     by_session=_by_session(published),
                     inputs=inputs,
-                    left_out=published.too_young,
                 )
         return recorded(context)
 
@@ -111,23 +112,17 @@ def _edges(classes: Classes | None) -> str:
     return f"1 above {classes.up_above:+.1%}{below}, else 0"
 
 
-def _say(context: dg.AssetExecutionContext, published: PublishedLabels) -> None:
-    if published.damaged:
-        context.log.warning("Made anew, since what was there is damaged: %s", published.damaged)
-    if published.too_young:
-        context.log.warning(
-            "No label has closed yet for %s; these stay missing, and follow their prices.", _keys(published.too_young)
-        )
-
-
 def _by_session(published: PublishedLabels) -> Mapping[Session, Mapping[str, Any]]:
-    waiting = {session: {"still_open": ", ".join(names)} for session, names in published.waiting.items()}
-    made = rows_by_session(published.rows)
-    counts = {
+    counts = rows_by_session(published.rows)
+    shown: dict[Session, dict[str, Any]] = {
         session: {"computed": "yes", "rows": rows, "dagster/partition_row_count": rows}
-        for session, rows in made.items()
+        for session, rows in counts.items()
     }
-    return {session: counts.get(session, {}) | waiting.get(session, {}) for session in counts.keys() | waiting.keys()}
+    for session, names in published.waiting.items():
+        if len(names) == len(LABEL_SETS):
+            shown[session] = {"computed": "no label has closed yet", "rows": 0, "dagster/partition_row_count": 0}
+        shown.setdefault(session, {})["still_open"] = ", ".join(names)
+    return shown
 
 
 def _metadata(published: PublishedLabels) -> dict[str, Any]:
@@ -138,8 +133,6 @@ def _metadata(published: PublishedLabels) -> dict[str, Any]:
         "definitions": DEFINITIONS,
         "still_open": "none",
     }
-    if published.too_young:
-        facts["left_out"] = f"no label has closed yet: {_keys(published.too_young)}"
     if published.rows.num_rows == 0:
         return facts
     sessions, shares = positive_shares(published.rows, _PLOTTED)
@@ -172,7 +165,3 @@ def _by_set(published: PublishedLabels) -> dg.TableMetadataValue:
             for each in set_summaries(published.rows)
         ]
     )
-
-
-def _keys(sessions: Sequence[Session]) -> str:
-    return ", ".join(session_key(each) for each in sessions)

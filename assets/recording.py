@@ -4,7 +4,7 @@ A run over a range would otherwise stamp all of its sessions with one DataVersio
 run over one of them would look like a change where there was none.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,14 +54,13 @@ def record_sessions(
     metadata: Mapping[str, Any],
     by_session: Mapping[Session, Mapping[str, Any]],
     inputs: Sequence[Input],
-    left_out: Collection[Session] = (),
 ) -> None:
-    """Log one materialisation for each of the run's partitions in the window; those left out stay as they were."""
+    """Log one materialisation for each of the run's partitions in the window."""
     code_version = context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id
     events: list[dg.AssetMaterialization] = []
     for partition in context.partition_keys:
         session = parse_session(partition)
-        if session not in window or session in left_out:
+        if session not in window:
             continue
         version = versions.get(session, EMPTY_SESSION)
         tags = {

@@ -151,14 +151,30 @@ def _knows_what_came_later(material: Material) -> Broken | None:
 def _signals(material: Material) -> list[Session]:
     """Of the window and the year before it, at chance; rows whose prices were corrected since are stale, no leak."""
     publisher, window = material.publisher, material.window
-    calendar, begins = publisher.market.sessions_calendar, publisher.market.begins
-    earliest = look_back(calendar, window.first, TRIED_SESSIONS, earliest=begins)
-    fresh = publisher.fresh(Window(earliest, window.last))
+    earliest = _year_before(material)
+    fresh, _stale = publisher.fresh(Window(earliest, window.last))
     random = np.random.default_rng(material.seed)
     tried = [fresh[place] for place in sorted(random.permutation(len(fresh))[:TRIED_SIGNALS].tolist())]
     # The newest labels are those that a mistake about closing would show in.
     newest = [each for each in fresh if each in window][-longest_span(publisher.sets) :]
     return sorted({*tried, *newest})
+
+
+def _overdue(material: Material) -> Broken | None:
+    """Labels follow their prices by Dagster's automation; whoever waits longer than to the next run is told here."""
+    window = Window(_year_before(material), material.window.first)
+    _fresh, stale = material.publisher.fresh(window)
+    # The first session of the window is this run's own.
+    overdue = [each for each in stale if each < material.window.first]
+    if not overdue:
+        return None
+    ends = f"{session_key(overdue[0])} to {session_key(overdue[-1])}"
+    return Broken(f"{len(overdue)} sessions, {ends}, are older than their prices: materialise labels for them.")
+
+
+def _year_before(material: Material) -> Session:
+    calendar, begins = material.publisher.market.sessions_calendar, material.publisher.market.begins
+    return look_back(calendar, material.window.first, TRIED_SESSIONS, earliest=begins)
 
 
 def _changed(publisher: LabelPublisher, signal: Session, label_set: LabelSet) -> Examples:
@@ -220,6 +236,12 @@ RULES = (
         expects="Bit by bit the labels that prices give which end where the label resolves",
         blocking=True,
         judge=_knows_what_came_later,
+    ),
+    LabelRule(
+        name="none_overdue",
+        expects="Labels as closed and as corrected as their prices, in the year before too",
+        blocking=False,
+        judge=_overdue,
     ),
     LabelRule(name="no_empty_set", expects="A value somewhere in every label set", blocking=False, judge=_empty_set),
 )

@@ -39,17 +39,12 @@ def longest_span(sets: Sequence[LabelSet] = _STANDARD) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedLabels:
-    """What one publication did.
-
-    `waiting` are label sets by the session whose span in them is still open; sessions `too_young` have none that
-    has closed, and had none before.
-    """
+    """What one publication did. `waiting` are label sets by the session whose span in them is still open."""
 
     window: Window
     computed: Sequence[Session]
     rows: pa.Table
     waiting: Mapping[Session, tuple[str, ...]]
-    too_young: Sequence[Session]
     commits: Sequence[Commit]
     damaged: str | None
 
@@ -98,18 +93,17 @@ class LabelPublisher:
             computed=stale,
             rows=pa.concat_tables([LABELS.arrow.empty_table(), *rows]),
             waiting=self._waiting(window, known),
-            too_young=[
-                each for each in known.sessions if each in window and known.spans.reach(each) == 0 and each not in held
-            ],
             commits=commits,
             damaged=damaged,
         )
 
-    def fresh(self, window: Window) -> list[Session]:
-        """The sessions whose rows are made from prices as they are now."""
+    def fresh(self, window: Window) -> tuple[list[Session], list[Session]]:
+        """The sessions whose rows are made from prices as they are now, and those that should be made anew."""
         wanted = self._made_from(window, self._known(window, self.prices.version()))
         held, _ = self._held(window)
-        return sorted(each for each, digest in held.items() if wanted.get(each) == digest)
+        sessions = sorted(wanted.keys() | held.keys())
+        fresh = [each for each in sessions if wanted.get(each) == held.get(each)]
+        return fresh, [each for each in sessions if wanted.get(each) != held.get(each)]
 
     def spans(self, window: Window) -> Spans:
         """Which label sets have closed for each session of the window, as far as prices tell."""

@@ -13,7 +13,7 @@ from assets.prices import price_assets
 from quant_pipelines import label_tables
 from quant_pipelines.calendars import parse_session, session_key
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.lake import Lake
+from quant_pipelines.lake import EMPTY_SESSION, Lake
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
@@ -103,22 +103,24 @@ def test_nothing_that_is_known_at_the_close_depends_on_labels(whole_graph):
             assert not {each for each in whole_graph.get(key).parent_keys if each.path[-1] == LABELS}
 
 
-def test_each_closed_session_is_materialised_and_the_youngest_stays_missing(graph):
+def test_each_session_is_materialised_with_the_labels_that_have_closed(graph):
     """A row appears when its span has closed: nothing of the last session has, of the one before only one set."""
     assert graph.run(RAW_BARS, PRICES, LABELS).success
-    assert graph.materialised() == graph.ids.keys()
-    assert max(graph.materialised()) == "2024-01-30"
-    assert graph.shown("2024-01-30")["still_open"] == "dual, qlib_return"
+    assert graph.materialised() - graph.ids.keys() == {LAST}
     assert graph.shown("2024-01-24")["still_open"] == "none"
-    assert "2024-01-31" in graph.shown("2024-01-30")["left_out"]
+    assert graph.shown("2024-01-30")["still_open"] == "dual, qlib_return"
     for partition, content in graph.ids.items():
         assert graph.shown(partition)["data_version"] == content
 
 
-def test_a_session_that_is_too_young_ends_well_and_stays_missing(graph):
+def test_a_session_of_which_no_label_has_closed_says_so(graph):
+    """It ends well: a run or backfill up to today is no failed one."""
     graph.run(RAW_BARS, PRICES)
     assert graph.run(LABELS, first=LAST, last=LAST).success
-    assert graph.materialised() == set()
+    shown = graph.shown(LAST)
+    assert (shown["computed"], shown["rows"]) == ("no label has closed yet", 0)
+    assert shown["still_open"] == "direction3, dual, qlib_return"
+    assert (shown["data_version"], graph.ids) == (EMPTY_SESSION, {})
 
 
 def test_rows_of_other_sets_come_later_and_those_there_stay_bit_by_bit(graph):

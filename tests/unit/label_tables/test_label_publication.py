@@ -212,6 +212,19 @@ def test_a_label_before_its_close_by_the_clock_turns_the_check_red(scenes):
     assert set(broken(scene, early)) == {"none_before_its_close"}
 
 
+def test_sessions_that_were_left_behind_are_told(scenes):
+    scene = scenes(2, "suspended", {})
+    scene.arrive(0, 30)
+    scene.publish(0, 30)
+    scene.arrive(31, LAST)
+    scene.publish(31, LAST)
+    judged = judge_labels(scene.publisher(), scene.window(31, LAST), clock=SystemClock(), seed=1)
+    (found,) = [each.broken for each in judged if each.broken is not None]
+    assert found.found.startswith(
+        f"5 sessions, {scene.sessions[26]:%Y-%m-%d} to {scene.sessions[30]:%Y-%m-%d}, are older"
+    )
+
+
 def test_lineage_tells_each_label_s_own_span(scene):
     """A bar leads to the labels whose span holds it, whether they closed early or late; recorded before the commit."""
     lineage = scene.lineage()
