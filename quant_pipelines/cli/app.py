@@ -11,6 +11,7 @@ from quant_pipelines.cli.demo import demo, up
 from quant_pipelines.cli.doctor import doctor
 from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
+from quant_pipelines.cli.lineage import lineage
 from quant_pipelines.cli.markets import markets
 from quant_pipelines.cli.table import table
 from quant_pipelines.errors import QuantPipelinesError
@@ -25,6 +26,7 @@ for command in (demo, up, doctor, markets, ingest, backfill):
     app.command()(command)
 app.add_typer(table, name="table")
 app.add_typer(journal, name="journal")
+app.add_typer(lineage, name="lineage")
 
 
 def main() -> None:

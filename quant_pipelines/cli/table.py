@@ -1,5 +1,6 @@
 """`qp table`: look into the lake."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from rich.table import Table as Shown
 from quant_pipelines.calendars import parse_session, session_key
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
-from quant_pipelines.lake import Table, Window, Writer
+from quant_pipelines.lake import Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import TABLES
 from quant_pipelines.markets.market import OPERATIONS
 from quant_pipelines.settings import Settings
@@ -21,6 +22,7 @@ MarketName = Annotated[str, typer.Argument(help="A market of markets.yaml.")]
 TableName = Annotated[str, typer.Argument(help="A table, e.g. prices.")]
 AsOf = Annotated[str | None, typer.Option(help="A table version (12) or an instant (2024-05-31T18:00+00:00).")]
 _SHOWN_ROWS = 20
+TABLE_NAME = r"[a-z][a-z0-9_]*"
 
 
 class UnknownTable(OperatorActionRequired):
@@ -123,10 +125,21 @@ def repair(market: MarketName, name: TableName) -> None:
 
 def _open(market: str, name: str) -> Table:
     settings = Settings()
-    if name not in TABLES:
-        raise UnknownTable(f"There is no table {name!r}. There are: {', '.join(TABLES)}.")
     owner = market if market == OPERATIONS else market_named(settings, market).name
-    return open_lake(settings).table(owner, TABLES[name])
+    return table_named(open_lake(settings), owner, name)
+
+
+def table_named(lake: Lake, market: str, name: str) -> Table:
+    """A table of the catalogue, or any that somebody has made: features, labels."""
+    if name in TABLES:
+        return lake.table(market, TABLES[name])
+    found = lake.stored(market, name) if re.fullmatch(TABLE_NAME, name) else None
+    if found is None:
+        raise UnknownTable(
+            f"There is no table {name!r} of {market}. There are: {', '.join(TABLES)}, and what was materialised beside "
+            "them, e.g. alpha158, indicators, labels."
+        )
+    return found
 
 
 def _as_of(text: str | None) -> int | datetime | None:

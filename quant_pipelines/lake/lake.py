@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from quant_pipelines.arrays import SESSION, SESSION_TYPE
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
 from quant_pipelines.digest import digest_json
@@ -14,7 +15,7 @@ from quant_pipelines.lake.comparing import changed_cells
 from quant_pipelines.lake.ids import TYPE_NAMES
 from quant_pipelines.lake.log import Log
 from quant_pipelines.lake.rows import IncomingRows, ids_of
-from quant_pipelines.lake.schemas import TableSchema
+from quant_pipelines.lake.schemas import Column, TableSchema
 from quant_pipelines.lake.storage import store_at
 from quant_pipelines.lake.values import (
     EVERYTHING,
@@ -37,6 +38,7 @@ from quant_pipelines.lake.writing import Replacement
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _UPKEEP = Writer("lake upkeep")
+_ANY_SESSION = Column(SESSION, SESSION_TYPE, "", nullable=False)
 
 
 class Lake:
@@ -57,12 +59,20 @@ class Lake:
 
     def table(self, market: str, schema: TableSchema) -> "Table":
         """One market's table; it is made when it is first written."""
+        _require_storable(schema)
+        return Table(self._log(market, schema))
+
+    def stored(self, market: str, name: str) -> "Table | None":
+        """A table that is there, whoever made it, with the schema it was made with; None where there is none."""
+        schema = self._log(market, TableSchema(name, "", key=(SESSION,), columns=(_ANY_SESSION,))).stored_schema()
+        return None if schema is None else self.table(market, schema)
+
+    def _log(self, market: str, schema: TableSchema) -> Log:
         for name in (market, schema.name):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} names no folder. Use small letters, digits and _, a letter first.")
-        _require_storable(schema)
         store = store_at(self.root, f"{market}/{schema.name}", self._options, self._trace)
-        return Table(Log(f"{market}/{schema.name}", schema, store, self._clock, self._trace))
+        return Log(f"{market}/{schema.name}", schema, store, self._clock, self._trace)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
 from quant_pipelines.lake.failures import LogDamaged, TableSchemaChanged, UnknownVersion, storage_failure
-from quant_pipelines.lake.recorded import METADATA, created_at, described, differences, foreign, info
+from quant_pipelines.lake.recorded import METADATA, created_at, described, differences, foreign, info, stored_schema
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import Store
 from quant_pipelines.lake.values import AsOf, CommitInfo, SessionChange, Trace, Window, Writer, period_of
@@ -193,12 +193,27 @@ class Log:
                 ids[datetime.fromisoformat(label)] = new
         return {session: content_id for session, content_id in ids.items() if content_id is not None}
 
+    def stored_schema(self) -> TableSchema | None:
+        """The schema that the table was made with; None where there is no table of ours."""
+        handle = self._opened(None)
+        text = None if handle is None else handle.metadata().configuration.get(_SCHEMA)
+        if handle is None or text is None:
+            return None
+        order = [each.name for each in handle.schema().fields if each.name != PERIOD]
+        return stored_schema(self.schema.name, handle.metadata().description or "", text, order)
+
     def _open(self, version: int | None) -> "DeltaTable | None":
+        handle = self._opened(version)
+        if handle is not None:
+            self._require_same_schema(handle)
+        return handle
+
+    def _opened(self, version: int | None) -> "DeltaTable | None":
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
-            handle = DeltaTable(self.store.url, version=version, storage_options=self.store.options)
+            return DeltaTable(self.store.url, version=version, storage_options=self.store.options)
         except TableNotFoundError:
             return None
         except OSError as error:
@@ -207,8 +222,6 @@ class Log:
             if not DeltaTable.is_deltatable(self.store.url, self.store.options):
                 return None
             raise LogDamaged(self.name, str(error).splitlines()[0]) from error
-        self._require_same_schema(handle)
-        return handle
 
     def _existing(self, version: int) -> "DeltaTable":
         handle = self._open(version)

@@ -1,12 +1,12 @@
 """What the log records beside the files: who changed which sessions when, and the table's schema."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from quant_pipelines.lake.ids import TYPE_NAMES
-from quant_pipelines.lake.schemas import TableSchema
+from quant_pipelines.lake.schemas import Column, TableSchema
 from quant_pipelines.lake.values import CommitInfo, Writer
 
 # Where our part of a commit's description stands.
@@ -35,6 +35,16 @@ def created_at(entry: Mapping[str, Any]) -> datetime:
 def described(schema: TableSchema) -> str:
     columns = {column.name: [TYPE_NAMES[column.type], column.nullable, column.identity] for column in schema.columns}
     return json.dumps({"key": list(schema.key), "columns": columns}, sort_keys=True)
+
+
+def stored_schema(name: str, description: str, text: str, order: Sequence[str]) -> TableSchema:
+    """The schema that a table was made with, as far as it is recorded: all but what its columns mean."""
+    stored, types = json.loads(text), {name: kind for kind, name in TYPE_NAMES.items()}
+    columns = {
+        column: Column(column, types[kind], "", nullable=nullable, identity=identity)
+        for column, (kind, nullable, identity) in stored["columns"].items()
+    }
+    return TableSchema(name, description, key=tuple(stored["key"]), columns=tuple(columns[each] for each in order))
 
 
 def differences(stored: Mapping[str, Any], schema: TableSchema) -> list[str]:

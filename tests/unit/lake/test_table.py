@@ -266,3 +266,15 @@ def test_what_a_window_will_hold_is_told_before_the_commit(table: Table, rows, d
     with pytest.raises(Conflict):
         table.replace(rows([3], level=9.0), window=days(3), writer=writer, announce=refuse)
     assert (table.session_ids(), table.version()) == (held, 1)
+
+
+def test_a_table_is_opened_by_name_alone_as_it_was_made(tmp_path, schema: TableSchema, rows, writer: Writer):
+    """For whoever looks into a lake without the code that made it."""
+    lake = Lake(str(tmp_path), clock=FixedClock(datetime(2024, 6, 1, tzinfo=UTC)))
+    assert lake.stored("demo", schema.name) is None
+    made = lake.table("demo", schema)
+    made.replace(rows(range(5)), window=Window(FIRST, FIRST + timedelta(days=9)), writer=writer)
+    found = lake.stored("demo", schema.name)
+    assert found is not None
+    assert (found.read(), found.session_ids()) == (made.read(), made.session_ids())
+    assert found.verify() == []
