@@ -5,6 +5,7 @@ import dagster as dg
 from assets.checks.features import feature_checks
 from assets.checks.labels import label_checks
 from assets.checks.prices import price_checks
+from assets.data_versions import data_version_assets
 from assets.factor_report import factor_report_assets
 from assets.features import feature_assets
 from assets.labels import label_assets
@@ -26,7 +27,7 @@ defs = dg.Definitions(
     assets=[
         asset
         for market in markets
-        for make in (price_assets, feature_assets, factor_report_assets, label_assets)
+        for make in (price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets)
         for asset in make(market)
     ],
     asset_checks=[

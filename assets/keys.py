@@ -7,6 +7,7 @@ from quant_pipelines.markets import Market
 RAW_BARS = "raw_bars"
 PRICES = "prices"
 LABELS = "labels"
+DATA_VERSIONS = "data_versions"
 
 FACTOR_REPORT = "factor_report"
 

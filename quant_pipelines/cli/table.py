@@ -8,7 +8,7 @@ import pyarrow as pa
 import typer
 from rich.table import Table as Shown
 
-from quant_pipelines.calendars import parse_session, session_key
+from quant_pipelines.calendars import Session, parse_session, session_key
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
 from quant_pipelines.lake import Lake, Table, Window, Writer
@@ -22,6 +22,7 @@ MarketName = Annotated[str, typer.Argument(help="A market of markets.yaml.")]
 TableName = Annotated[str, typer.Argument(help="A table, e.g. prices.")]
 AsOf = Annotated[str | None, typer.Option(help="A table version (12) or an instant (2024-05-31T18:00+00:00).")]
 _SHOWN_ROWS = 20
+_SHOWN_DIGITS = 16
 TABLE_NAME = r"[a-z][a-z0-9_]*"
 
 
@@ -68,16 +69,35 @@ def show(
 def history(
     market: MarketName, name: TableName, limit: Annotated[int, typer.Option(help="How many commits at most.")] = 20
 ) -> None:
-    """The table's commits, newest first: when, who, which sessions."""
-    shown = Shown("version", "when (UTC)", "who", "run", "code", "sessions", "first", "last", "rows")
-    for commit in _open(market, name).history(limit):
-        first, last = (session_key(each) if each else "" for each in (commit.first, commit.last))
+    """The table's versions, newest first: what each held, who made it when, which sessions it changed."""
+    shown = Shown(
+        "version",
+        "id",
+        "status",
+        "created (UTC)",
+        "held",
+        "sessions",
+        "rows",
+        "MB",
+        "what",
+        "changed",
+        "who",
+        "run",
+        "code",
+    )
+    for each in _open(market, name).versions(limit):
+        commit = each.commit
         shown.add_row(
-            str(commit.version), f"{commit.created_at:%Y-%m-%d %H:%M:%S}", commit.writer.who,
-            (commit.writer.run_id or "")[:8], commit.writer.code_version or "", str(commit.sessions), first, last,
-            str(commit.rows),
+            str(commit.version), each.id[:_SHOWN_DIGITS], each.status, f"{commit.created_at:%Y-%m-%d %H:%M:%S}",
+            _span(each.first, each.last), str(each.sessions), str(each.rows), f"{each.size_bytes / 1e6:.1f}",
+            commit.operation, _span(commit.first, commit.last), commit.writer.who, (commit.writer.run_id or "")[:8],
+            commit.writer.code_version or "",
         )  # fmt: skip
     console.print(shown)
+
+
+def _span(first: Session | None, last: Session | None) -> str:
+    return "" if first is None or last is None else f"{session_key(first)} .. {session_key(last)}"
 
 
 @table.command()

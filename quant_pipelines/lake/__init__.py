@@ -28,6 +28,7 @@ from quant_pipelines.lake.values import (
     Writer,
     no_fence,
 )
+from quant_pipelines.lake.versions import DataVersion, VersionStatus
 
 __all__ = [
     "EMPTY_SESSION",
@@ -36,6 +37,7 @@ __all__ = [
     "Commit",
     "CommitInfo",
     "Damage",
+    "DataVersion",
     "Fence",
     "FileDamaged",
     "FileSummary",
@@ -52,6 +54,7 @@ __all__ = [
     "TooManyRaces",
     "UnknownColumn",
     "UnknownVersion",
+    "VersionStatus",
     "Window",
     "Writer",
     "no_fence",

@@ -9,7 +9,6 @@ import pyarrow as pa
 from quant_pipelines.arrays import SESSION, SESSION_TYPE
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
-from quant_pipelines.digest import digest_json
 from quant_pipelines.lake import reading, upkeep
 from quant_pipelines.lake.comparing import changed_cells
 from quant_pipelines.lake.ids import TYPE_NAMES
@@ -34,6 +33,7 @@ from quant_pipelines.lake.values import (
     no_fence,
     unannounced,
 )
+from quant_pipelines.lake.versions import DataVersion, content_of, versions
 from quant_pipelines.lake.writing import Replacement
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -114,7 +114,7 @@ class Table:
         wanted = replacement.wanted
         return Commit(
             version=outcome.version,
-            data_version=_data_version(wanted),
+            data_version=content_of(wanted),
             changed=outcome.changed,
             unchanged=len(wanted) - sum(1 for change in outcome.changed if change.new is not None),
             rows=rows.num_rows,
@@ -146,7 +146,7 @@ class Table:
 
     def data_version(self, window: Window, *, as_of: AsOf = None) -> str:
         """One id for all that the window holds: equal content, equal id."""
-        return _data_version(self.session_ids(window, as_of=as_of))
+        return content_of(self.session_ids(window, as_of=as_of))
 
     def version(self) -> int | None:
         """The newest version; None where the table was never written."""
@@ -156,6 +156,10 @@ class Table:
     def history(self, limit: int | None = None) -> list[CommitInfo]:
         """What was done to the table, newest first."""
         return self._log.history(limit)
+
+    def versions(self, limit: int | None = None) -> list[DataVersion]:
+        """What the table held after each commit, newest first."""
+        return versions(self._log, limit)
 
     def diff(self, old: AsOf, new: AsOf, window: Window | None = None) -> list[SessionChange]:
         """The sessions whose content differs between two versions."""
@@ -182,10 +186,6 @@ class Table:
         snapshot = self._log.snapshot()
         files = () if snapshot is None else snapshot.files
         return FileSummary(len(files), sum(file.size_bytes for file in files), len({file.period for file in files}))
-
-
-def _data_version(ids: Mapping[Session, str]) -> str:
-    return digest_json([[session.isoformat(), ids[session]] for session in sorted(ids)])
 
 
 def _require_storable(schema: TableSchema) -> None:

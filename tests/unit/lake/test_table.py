@@ -278,3 +278,21 @@ def test_a_table_is_opened_by_name_alone_as_it_was_made(tmp_path, schema: TableS
     assert found is not None
     assert (found.read(), found.session_ids()) == (made.read(), made.session_ids())
     assert found.verify() == []
+
+
+def test_versions_tell_what_the_table_held_and_whether_it_still_does(table: Table, rows, days, writer: Writer):
+    """S2-38: id, version, creation, range, status; equal content is the same id, whichever commit made it."""
+    table.replace(rows(range(5)), window=days(0, 9), writer=writer)
+    table.replace(rows(range(5, 8), level=2.0), window=days(5, 9), writer=writer)
+    table.replace(rows([]), window=days(5, 9), writer=writer)
+    found = table.versions()
+    assert [each.commit.version for each in found] == [3, 2, 1, 0]
+    assert [each.status.value for each in found] == ["current", "superseded", "current", "superseded"]
+    for each in found:
+        held = table.session_ids(as_of=each.commit.version)
+        assert (each.sessions, each.first, each.last) == (len(held), min(held, default=None), max(held, default=None))
+        assert each.id == table.data_version(Window(FIRST, FIRST + timedelta(days=400)), as_of=each.commit.version)
+        assert each.rows == table.read(as_of=each.commit.version).num_rows
+    assert found[0].size_bytes == table.files().size_bytes
+    assert [each.commit.version for each in table.versions(2)] == [3, 2]
+    assert {each.commit.writer for each in found[:3]} == {writer}
