@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.automation import follow_upstream
 from assets.features import registry_of
-from assets.keys import DATA_VERSIONS, FACTOR_REPORT, INGEST, LABELS, PRICES, RAW_BARS, key_of
+from assets.keys import DATA_VERSIONS, FACTOR_REPORT, LABELS, OVERVIEW, PRICES, RAW_BARS, key_of
 from assets.metadata import records
 from assets.reactions import reacting
 from quant_pipelines import label_tables
@@ -31,7 +31,7 @@ def data_version_assets(market: Market) -> Sequence[dg.AssetsDefinition]:
     @dg.asset(
         key=key_of(market, DATA_VERSIONS),
         deps=[key_of(market, name) for name in schemas],
-        group_name=INGEST,
+        group_name=OVERVIEW,
         description=(
             "What each table of the market holds, and its latest versions: id, range, size, status, who made it. "
             f"Look at the metadata; `qp table history {market.name} TABLE` tells all of them.\n\n{market.description}"

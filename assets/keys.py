@@ -14,6 +14,7 @@ FACTOR_REPORT = "factor_report"
 INGEST = "ingest"
 FEATURES = "features"
 RESEARCH = "research"
+OVERVIEW = "overview"
 
 
 def key_of(market: Market, table: str) -> dg.AssetKey:

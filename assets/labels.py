@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from assets.automation import follow_upstream
 from assets.keys import LABELS, PRICES, RESEARCH, key_of
@@ -145,8 +146,17 @@ def _metadata(published: PublishedLabels) -> dict[str, Any]:
         "span": span_of(published.rows),
         "by_label_set": _by_set(published),
         **plot,
-        "preview": preview(published.rows, columns=_PREVIEWED),
+        "preview": _preview(published.rows),
     }
+
+
+def _preview(rows: pa.Table) -> dg.TableMetadataValue:
+    """Some labels of the newest session that has the slowest set, so that sets stand beside each other."""
+    slowest = max(LABEL_SETS.values(), key=lambda each: each.resolves_after).name
+    sessions = rows["session"].to_numpy()
+    complete = sessions[rows["label_set"].to_numpy(zero_copy_only=False) == slowest]
+    shown = rows.filter(pa.array(sessions == (complete if complete.size else sessions).max())).select(_PREVIEWED)
+    return preview(shown.sort_by([(name, "ascending") for name in label_tables.LABELS.key]))
 
 
 def _by_set(published: PublishedLabels) -> dg.TableMetadataValue:

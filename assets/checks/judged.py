@@ -62,5 +62,6 @@ def check_result(asset: dg.AssetKey, judgement: Judgement, seed: int) -> dg.Asse
         passed=broken is None,
         severity=dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN,
         description="Held." if broken is None else f"{broken.found} Expected: {rule.expects}.",
-        metadata={"seed": seed, **examples},
+        # As text: the UI would plot a number over time.
+        metadata={"seed": str(seed), **examples},
     )
