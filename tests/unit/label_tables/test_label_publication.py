@@ -240,6 +240,17 @@ def test_lineage_tells_each_label_s_own_span(scene):
         assert all(ids[each.session] == each.id for each in found.contents)
 
 
+def test_lineage_names_exactly_the_sessions_that_a_corrected_price_makes_stale(scene):
+    lineage = scene.lineage()
+    scene.arrive()
+    scene.publish(record=lineage.record)
+    at = next(each for each in with_prices(scene) if each > 30)
+    found = lineage.dependents("m", scene.sessions[at], table="prices")
+    scene.close[at] *= 1.001
+    scene.arrive(at, at)
+    assert sorted(each.session for each in found.contents) == scene.publish().computed
+
+
 def test_where_nothing_is_stale_what_is_there_goes_on_record(scene):
     """Of tables that are older than their lineage, too."""
     scene.arrive()
