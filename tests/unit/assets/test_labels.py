@@ -144,6 +144,9 @@ def test_the_checks_hold_and_a_person_sees_the_label_sets(graph):
     sets = {record.data["label_set"]: record.data for record in shown["by_label_set"].records}
     assert set(sets) == {"direction3", "dual", "qlib_return"}
     assert sets["direction3"]["rows"] > sets["dual"]["rows"] > 0
+    shown_rows = [record.data for record in shown["preview"].records]
+    assert {row["label_set"] for row in shown_rows} == {"direction3", "dual", "qlib_return"}
+    assert {row["session"] for row in shown_rows} == {"2024-01-24"}
     assert shown["positive"].startswith("![share of direction3 labels above zero")
 
 
