@@ -164,8 +164,9 @@ def _overdue(material: Material) -> Broken | None:
     """Labels follow their prices by Dagster's automation; whoever waits longer than to the next run is told here."""
     window = Window(_year_before(material), material.window.first)
     _fresh, stale = material.publisher.fresh(window)
-    # The first session of the window is this run's own.
-    overdue = [each for each in stale if each < material.window.first]
+    begun = min(material.publisher.table.session_ids(window), default=window.last)
+    # Sessions before the table's first are nobody's wish, and the first of the window is this run's own.
+    overdue = [each for each in stale if begun <= each < window.last]
     if not overdue:
         return None
     ends = f"{session_key(overdue[0])} to {session_key(overdue[-1])}"

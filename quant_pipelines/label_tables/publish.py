@@ -27,8 +27,8 @@ _STANDARD = tuple(LABEL_SETS.values())
 _VERSION_DIGITS = 12
 # Which labels these are: another edition or definition is another code version.
 DEFINITIONS = digest_json([EDITION, [asdict(each) for each in _STANDARD]])[:_VERSION_DIGITS]
-# Rows computed together; each takes about 200 bytes while it is made, sorted and written.
-CHUNK_ROWS = 3_000_000
+# Rows computed together; each takes about 400 bytes while it is made, sorted and written.
+CHUNK_ROWS = 1_500_000
 _PRICE_COLUMNS = (SESSION, SYMBOL, "open", "close", "factor", "previous_close", "suspended", "quarantined")
 
 

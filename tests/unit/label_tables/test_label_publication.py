@@ -225,6 +225,14 @@ def test_sessions_that_were_left_behind_are_told(scenes):
     )
 
 
+def test_sessions_that_nobody_asked_for_are_not_overdue(scenes):
+    scene = scenes(2, "suspended", {})
+    scene.arrive()
+    scene.publish(20, LAST)
+    judged = judge_labels(scene.publisher(), scene.window(20, LAST), clock=SystemClock(), seed=1)
+    assert [each.broken for each in judged if each.broken is not None] == []
+
+
 def test_lineage_tells_each_label_s_own_span(scene):
     """A bar leads to the labels whose span holds it, whether they closed early or late; recorded before the commit."""
     lineage = scene.lineage()
