@@ -3,9 +3,12 @@
 import dagster as dg
 
 from assets.checks.features import feature_checks
+from assets.checks.labels import label_checks
 from assets.checks.prices import price_checks
+from assets.data_versions import data_version_assets
 from assets.factor_report import factor_report_assets
 from assets.features import feature_assets
+from assets.labels import label_assets
 from assets.prices import price_assets
 from quant_pipelines.markets import load_markets
 from quant_pipelines.settings import Settings
@@ -24,10 +27,12 @@ defs = dg.Definitions(
     assets=[
         asset
         for market in markets
-        for make in (price_assets, feature_assets, factor_report_assets)
+        for make in (price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets)
         for asset in make(market)
     ],
-    asset_checks=[check for market in markets for make in (price_checks, feature_checks) for check in make(market)],
+    asset_checks=[
+        check for market in markets for make in (price_checks, feature_checks, label_checks) for check in make(market)
+    ],
     jobs=[make(market) for market in markets for make in (refresh_job, build_job)],
     schedules=[refresh_schedule(market) for market in markets],
     sensors=[

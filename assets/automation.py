@@ -25,8 +25,9 @@ class UpstreamsHaveSession(dg.AutomationCondition[dg.AssetKey]):
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
         subset, partitions = context.candidate_subset, context.partitions_def
+        # What has no sessions waits for none.
         if subset.is_empty or partitions is None:
-            return dg.AutomationResult(context, context.get_empty_subset())
+            return dg.AutomationResult(context, subset)
         sessions = set(subset.expensively_compute_partition_keys())
         for upstream in context.asset_graph.get(context.key).parent_keys:
             sessions &= await _sessions(context, upstream)

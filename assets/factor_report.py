@@ -19,6 +19,7 @@ from quant_pipelines.feature_tables.tear_sheet import strongest, tear_sheet
 from quant_pipelines.lake import tables
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.machine import MachineResource
 from resources.pages import PagesResource
 
@@ -47,15 +48,22 @@ def factor_report_assets(market: Market) -> Sequence[dg.AssetsDefinition]:
         pool=f"factor_report_{market.name}",
     )
     def factor_report(
-        context: dg.AssetExecutionContext, lake: LakeResource, machine: MachineResource, pages: PagesResource
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        lineage: LineageResource,
+        machine: MachineResource,
+        pages: PagesResource,
     ) -> dg.MaterializeResult:
         with reacting(context):
             window = closed_sessions_of(context, market)
             reporter = FactorReporter(market=market, registry=registry, lake=lake.open(), threads=machine.threads)
+            record = lineage.open().record
             for chunk in reporter.chunks(window):
                 ids = [table.session_ids(chunk) for table in reporter.inputs]
                 inputs = inputs_of(context, dict(zip(upstream, ids, strict=True)))
-                published = reporter.publish(chunk, writer=lake.writer(context), fence=lake.fence(context))
+                published = reporter.publish(
+                    chunk, writer=lake.writer(context), fence=lake.fence(context), record=record
+                )
                 if published.damaged:
                     context.log.warning("Reported anew, since what was there is damaged: %s", published.damaged)
                 computed = rows_by_session(published.rows)

@@ -21,6 +21,7 @@ from quant_pipelines.feature_tables import FeaturePublisher, PublishedFeatures, 
 from quant_pipelines.features.registry import FeatureRegistry, FeatureSet
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.machine import MachineResource
 
 _PREVIEWED = 10
@@ -68,14 +69,17 @@ def _table(market: Market, features: FeatureSet) -> dg.AssetsDefinition:
         pool=f"features_{market.name}_{features.name}",
     )
     def features_table(
-        context: dg.AssetExecutionContext, lake: LakeResource, machine: MachineResource
+        context: dg.AssetExecutionContext, lake: LakeResource, lineage: LineageResource, machine: MachineResource
     ) -> dg.MaterializeResult:
         with reacting(context):
             window = closed_sessions_of(context, market)
             publisher = FeaturePublisher(market=market, features=features, lake=lake.open(), threads=machine.threads)
+            record = lineage.open().record
             for chunk in publisher.chunks(window):
                 inputs = inputs_of(context, {upstream: publisher.prices.session_ids(chunk)})
-                published = publisher.publish(chunk, writer=lake.writer(context), fence=lake.fence(context))
+                published = publisher.publish(
+                    chunk, writer=lake.writer(context), fence=lake.fence(context), record=record
+                )
                 if published.damaged:
                     context.log.warning("Computed anew, since what was there is damaged: %s", published.damaged)
                 record_sessions(

@@ -6,11 +6,15 @@ from quant_pipelines.markets import Market
 
 RAW_BARS = "raw_bars"
 PRICES = "prices"
+LABELS = "labels"
+DATA_VERSIONS = "data_versions"
 
 FACTOR_REPORT = "factor_report"
 
 INGEST = "ingest"
 FEATURES = "features"
+RESEARCH = "research"
+OVERVIEW = "overview"
 
 
 def key_of(market: Market, table: str) -> dg.AssetKey:

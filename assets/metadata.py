@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from quant_pipelines.arrays import SESSION
+from quant_pipelines.calendars import session_key
 from quant_pipelines.lake.schemas import TableSchema
 
 PREVIEW_ROWS = 8
@@ -47,6 +49,8 @@ def preview(table: pa.Table, *, columns: Sequence[str] | None = None) -> dg.Tabl
 def _shown(value: Any) -> str | int | float | bool:
     if value is None:
         return ""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return session_key(value)
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 

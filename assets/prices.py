@@ -19,6 +19,7 @@ from quant_pipelines.lake import Commit, tables
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import REFERENCE_SESSIONS, Collected, Collector, Published, Publisher, chunks, market_curve
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.sources import SourcesResource
 
 # A session's reference price is the last traded close before it, so a corrected bar makes later sessions stale too.
@@ -48,15 +49,18 @@ def _raw_bars(market: Market) -> dg.AssetsDefinition:
         pool=f"collect_{market.name}",
     )
     def raw_bars(
-        context: dg.AssetExecutionContext, lake: LakeResource, sources: SourcesResource
+        context: dg.AssetExecutionContext, lake: LakeResource, lineage: LineageResource, sources: SourcesResource
     ) -> dg.MaterializeResult:
         with reacting(context):
             window = closed_sessions_of(context, market)
             collector = Collector(
                 market=market, answering=sources.answering(market), lake=lake.open(), clock=SystemClock()
             )
+            record = lineage.open().record
             for chunk in chunks(market.sessions_calendar, window):
-                collected = collector.collect(chunk, writer=lake.writer(context), fence=lake.fence(context))
+                collected = collector.collect(
+                    chunk, writer=lake.writer(context), fence=lake.fence(context), record=record
+                )
                 table = collector.lake.table(market.name, tables.RAW_BARS)
                 record_sessions(
                     context,
@@ -90,7 +94,9 @@ def _prices(market: Market) -> dg.AssetsDefinition:
         # One publication of a market at a time: its list of restatements is read, extended and written.
         pool=f"publish_{market.name}",
     )
-    def prices(context: dg.AssetExecutionContext, lake: LakeResource, sources: SourcesResource) -> dg.MaterializeResult:
+    def prices(
+        context: dg.AssetExecutionContext, lake: LakeResource, lineage: LineageResource, sources: SourcesResource
+    ) -> dg.MaterializeResult:
         with reacting(context):
             window = closed_sessions_of(context, market)
             store = lake.open()
@@ -103,9 +109,12 @@ def _prices(market: Market) -> dg.AssetsDefinition:
                 clock=SystemClock(),
             )
             raw = store.table(market.name, tables.RAW_BARS)
+            record = lineage.open().record
             for chunk in chunks(market.sessions_calendar, window):
                 inputs = inputs_of(context, {upstream: raw.session_ids(chunk)})
-                published = publisher.publish(chunk, writer=lake.writer(context), fence=lake.fence(context))
+                published = publisher.publish(
+                    chunk, writer=lake.writer(context), fence=lake.fence(context), record=record
+                )
                 table = store.table(market.name, tables.PRICES)
                 record_sessions(
                     context,

@@ -13,6 +13,7 @@ from quant_pipelines.cli.doctor import doctor
 from quant_pipelines.cli.export import export
 from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
+from quant_pipelines.cli.lineage import lineage
 from quant_pipelines.cli.markets import markets
 from quant_pipelines.cli.table import table
 from quant_pipelines.errors import QuantPipelinesError
@@ -28,6 +29,7 @@ for command in (demo, up, doctor, markets, ingest, backfill, export):
 app.command("compile")(compile_all)
 app.add_typer(table, name="table")
 app.add_typer(journal, name="journal")
+app.add_typer(lineage, name="lineage")
 
 
 def main() -> None:

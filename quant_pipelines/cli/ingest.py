@@ -10,6 +10,7 @@ from quant_pipelines.cli.dagster_api import SUCCEEDED, BackfillProgress, Dagster
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Window, Writer, no_fence
+from quant_pipelines.lineage import open_lineage
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import Collector, Publisher, all_sessions, chunks
 from quant_pipelines.settings import Settings
@@ -43,12 +44,13 @@ def ingest(market: MarketName, first: From = None, last: To = None) -> None:
         lake=lake,
         clock=SystemClock(),
     )
+    record = open_lineage(settings, clock=clock).record
     rows = restated = 0
     with steps() as progress:
         task = progress.add_task(f"{market} sessions", total=len(sessions))
         for window in chunks(entry.sessions_calendar, Window(sessions[0], sessions[-1])):
-            collector.collect(window, writer=_WRITER, fence=no_fence)
-            published = publisher.publish(window, writer=_WRITER, fence=no_fence)
+            collector.collect(window, writer=_WRITER, fence=no_fence, record=record)
+            published = publisher.publish(window, writer=_WRITER, fence=no_fence, record=record)
             rows, restated = rows + published.prices.num_rows, restated + published.restatements.num_rows
             progress.advance(task, len(entry.sessions_calendar.sessions(window.first, window.last)))
     console.print(

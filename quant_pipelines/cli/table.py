@@ -7,10 +7,10 @@ import pyarrow as pa
 import typer
 from rich.table import Table as Shown
 
-from quant_pipelines.calendars import parse_session, session_key
+from quant_pipelines.calendars import Session, parse_session, session_key
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
-from quant_pipelines.lake import Table, Window, Writer
+from quant_pipelines.lake import Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import TABLES
 from quant_pipelines.markets.market import OPERATIONS
 from quant_pipelines.settings import Settings
@@ -21,6 +21,7 @@ MarketName = Annotated[str, typer.Argument(help="A market of markets.yaml.")]
 TableName = Annotated[str, typer.Argument(help="A table, e.g. prices.")]
 AsOf = Annotated[str | None, typer.Option(help="A table version (12) or an instant (2024-05-31T18:00+00:00).")]
 _SHOWN_ROWS = 20
+_SHOWN_DIGITS = 16
 
 
 class UnknownTable(OperatorActionRequired):
@@ -66,16 +67,35 @@ def show(
 def history(
     market: MarketName, name: TableName, limit: Annotated[int, typer.Option(help="How many commits at most.")] = 20
 ) -> None:
-    """The table's commits, newest first: when, who, which sessions."""
-    shown = Shown("version", "when (UTC)", "who", "run", "code", "sessions", "first", "last", "rows")
-    for commit in _open(market, name).history(limit):
-        first, last = (session_key(each) if each else "" for each in (commit.first, commit.last))
+    """The table's versions, newest first: what each held, who made it when, which sessions it changed."""
+    shown = Shown(
+        "version",
+        "id",
+        "status",
+        "created (UTC)",
+        "held",
+        "sessions",
+        "rows",
+        "MB",
+        "what",
+        "changed",
+        "who",
+        "run",
+        "code",
+    )
+    for each in _open(market, name).versions(limit):
+        commit = each.commit
         shown.add_row(
-            str(commit.version), f"{commit.created_at:%Y-%m-%d %H:%M:%S}", commit.writer.who,
-            (commit.writer.run_id or "")[:8], commit.writer.code_version or "", str(commit.sessions), first, last,
-            str(commit.rows),
+            str(commit.version), each.id[:_SHOWN_DIGITS], each.status, f"{commit.created_at:%Y-%m-%d %H:%M:%S}",
+            _span(each.first, each.last), str(each.sessions), str(each.rows), f"{each.size_bytes / 1e6:.1f}",
+            commit.operation, _span(commit.first, commit.last), commit.writer.who, (commit.writer.run_id or "")[:8],
+            commit.writer.code_version or "",
         )  # fmt: skip
     console.print(shown)
+
+
+def _span(first: Session | None, last: Session | None) -> str:
+    return "" if first is None or last is None else f"{session_key(first)} .. {session_key(last)}"
 
 
 @table.command()
@@ -124,16 +144,20 @@ def repair(market: MarketName, name: TableName) -> None:
 def _open(market: str, name: str) -> Table:
     settings = Settings()
     owner = market if market == OPERATIONS else market_named(settings, market).name
-    lake = open_lake(settings)
+    return table_named(open_lake(settings), owner, name)
+
+
+def table_named(lake: Lake, market: str, name: str) -> Table:
+    """A table of the catalogue, or any that somebody has made: features, labels."""
     # Feature tables have the columns that a project chose: what was stored knows them best.
-    names = lake.names(owner)
-    stored = lake.stored(owner, name) if name in names else None
+    names = lake.names(market)
+    stored = lake.stored(market, name) if name in names else None
     if stored is not None:
         return stored
     if name not in TABLES:
         known = ", ".join(sorted({*TABLES, *names}))
-        raise UnknownTable(f"There is no table {name!r} of {owner}. There are: {known}.")
-    return lake.table(owner, TABLES[name])
+        raise UnknownTable(f"There is no table {name!r} of {market}. There are: {known}.")
+    return lake.table(market, TABLES[name])
 
 
 def _as_of(text: str | None) -> int | datetime | None:

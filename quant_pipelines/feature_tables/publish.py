@@ -17,8 +17,9 @@ from quant_pipelines.feature_tables.panels import PRICE_COLUMNS, PricePanel, pri
 from quant_pipelines.feature_tables.schema import feature_schema
 from quant_pipelines.features.registry import FeatureSet
 from quant_pipelines.kernels.placing import place_columns
-from quant_pipelines.lake import EMPTY_SESSION, Commit, Fence, Lake, Table, Window, Writer
+from quant_pipelines.lake import EMPTY_SESSION, Announce, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import PRICES
+from quant_pipelines.lineage import Reach, Read, Record, held_in, recording, unrecorded
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import chunks, consecutive, look_back
 
@@ -63,18 +64,24 @@ class FeaturePublisher:
         each = CHUNK_BYTES // (_FEATURE_BYTES * len(self.features.features) * names)
         return chunks(self.market.sessions_calendar, window, sessions=max(1, each))
 
-    def publish(self, window: Window, *, writer: Writer, fence: Fence) -> PublishedFeatures:
+    def publish(
+        self, window: Window, *, writer: Writer, fence: Fence, record: Record = unrecorded
+    ) -> PublishedFeatures:
         """Compute the window's stale sessions from one version of prices, and publish them."""
         version = self.prices.version()
         wanted = self.made_from(window, as_of=version)
         there = held(self.table, window)
         stale = there.stale(wanted)
+        if fresh := sorted(wanted.keys() - stale):
+            # So that a record that was lost, or began later than the table, fills again.
+            self._recording(fresh, version, record)(self.table.session_ids(window))
         rows: list[pa.Table] = []
         commits: list[Commit] = []
         for span in consecutive(self.market.sessions_calendar, stale):
             part = Window(span[0], span[-1])
             made = self.compute(part, as_of=version, made_from=wanted)
-            commits.append(self.table.replace(made, window=part, writer=writer, fence=fence))
+            announce = self._recording(span, version, record)
+            commits.append(self.table.replace(made, window=part, writer=writer, fence=fence, announce=announce))
             rows.append(made)
         return PublishedFeatures(
             window=window,
@@ -83,6 +90,14 @@ class FeaturePublisher:
             commits=commits,
             damaged=there.damaged,
         )
+
+    def _recording(self, sessions: Sequence[Session], as_of: int | None, record: Record) -> Announce:
+        read = Window(self.reach(sessions[0]), sessions[-1])
+        known = self.market.sessions_calendar.sessions(read.first, read.last)
+        contents = held_in(self.prices, known, self.prices.session_ids(read, as_of=as_of))
+        reach = Reach(back=self.features.look_back_sessions)
+        made = Read(contents=contents, reach=reach)
+        return recording(record, self.table, sessions, (made,), {"definitions": self.features.version})
 
     def compute(self, window: Window, *, as_of: int | None, made_from: Mapping[Session, str]) -> pa.Table:
         """The table's rows for the window, one for each row of prices, in key order."""

@@ -19,8 +19,9 @@ from quant_pipelines.features.effectiveness.report import Summary, redundancy_cl
 from quant_pipelines.features.effectiveness.settings import ReportSettings
 from quant_pipelines.features.registry import FeatureRegistry
 from quant_pipelines.labels import forward_returns
-from quant_pipelines.lake import EMPTY_SESSION, Commit, Fence, Lake, Table, Window, Writer
+from quant_pipelines.lake import EMPTY_SESSION, Announce, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import FACTOR_REPORT, PRICES, REPORT_HORIZONS, REPORT_QUANTILES
+from quant_pipelines.lineage import Reach, Read, Record, held_in, recording, unrecorded
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import chunks, consecutive, look_back
 
@@ -87,21 +88,39 @@ class FactorReporter:
         fitting = RANK_BYTES // (_NUMBER_BYTES * len(self.registry) * symbols) - self.settings.similarity_sessions
         return chunks(self.market.sessions_calendar, window, sessions=max(_LEAST_CHUNK, fitting))
 
-    def publish(self, window: Window, *, writer: Writer, fence: Fence) -> PublishedReport:
+    def publish(self, window: Window, *, writer: Writer, fence: Fence, record: Record = unrecorded) -> PublishedReport:
         """Report on the window's sessions whose inputs changed since they were reported on."""
         versions = [table.version() for table in self.inputs]
         wanted = self._made_from(window, versions)
         there = held(self.table, window)
         stale = there.stale(wanted)
+        if fresh := sorted(wanted.keys() - stale):
+            self._recording(fresh, versions, record)(self.table.session_ids(window))
         rows, commits, dossier = [FACTOR_REPORT.arrow.empty_table()], list[Commit](), None
         for span in consecutive(self.market.sessions_calendar, stale):
             part = Window(span[0], span[-1])
             made, dossier = self._reported(part, wanted, versions)
-            commits.append(self.table.replace(made, window=part, writer=writer, fence=fence))
+            announce = self._recording(span, versions, record)
+            commits.append(self.table.replace(made, window=part, writer=writer, fence=fence, announce=announce))
             rows.append(made)
         return PublishedReport(
             computed=stale, rows=pa.concat_tables(rows), commits=commits, dossier=dossier, damaged=there.damaged
         )
+
+    def _recording(self, sessions: Sequence[Session], versions: Sequence[int | None], record: Record) -> Announce:
+        calendar = self.market.sessions_calendar
+        first = look_back(calendar, sessions[0], self.settings.reach_sessions, earliest=self.market.begins)
+        read = Window(first, sessions[-1])
+        known = calendar.sessions(read.first, read.last)
+        reads = tuple(
+            Read(
+                contents=held_in(table, known, table.session_ids(read, as_of=version)),
+                reach=Reach(back=self.settings.reach_sessions),
+                across_symbols=True,
+            )
+            for table, version in zip(self.inputs, versions, strict=True)
+        )
+        return recording(record, self.table, sessions, reads, {"edition": EDITION})
 
     def _reported(
         self, window: Window, made_from: Mapping[Session, str], versions: Sequence[int | None]

@@ -16,6 +16,7 @@ from quant_pipelines.lake.failures import (
 from quant_pipelines.lake.lake import Lake, Table
 from quant_pipelines.lake.values import (
     EMPTY_SESSION,
+    Announce,
     AsOf,
     Commit,
     CommitInfo,
@@ -27,13 +28,16 @@ from quant_pipelines.lake.values import (
     Writer,
     no_fence,
 )
+from quant_pipelines.lake.versions import DataVersion, VersionStatus
 
 __all__ = [
     "EMPTY_SESSION",
+    "Announce",
     "AsOf",
     "Commit",
     "CommitInfo",
     "Damage",
+    "DataVersion",
     "Fence",
     "FileDamaged",
     "FileSummary",
@@ -50,6 +54,7 @@ __all__ = [
     "TooManyRaces",
     "UnknownColumn",
     "UnknownVersion",
+    "VersionStatus",
     "Window",
     "Writer",
     "no_fence",

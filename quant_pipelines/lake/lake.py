@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
-from quant_pipelines.digest import digest_json
 from quant_pipelines.lake import reading, upkeep
 from quant_pipelines.lake.comparing import changed_cells
 from quant_pipelines.lake.ids import TYPE_NAMES
@@ -18,6 +17,7 @@ from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import Store, folders_of, store_at
 from quant_pipelines.lake.values import (
     EVERYTHING,
+    Announce,
     AsOf,
     Commit,
     CommitInfo,
@@ -30,7 +30,9 @@ from quant_pipelines.lake.values import (
     Writer,
     ignore,
     no_fence,
+    unannounced,
 )
+from quant_pipelines.lake.versions import DataVersion, content_of, versions
 from quant_pipelines.lake.writing import Replacement
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -87,21 +89,34 @@ class Table:
         return self._log.name
 
     @property
+    def market(self) -> str:
+        """Whose table it is."""
+        return self._log.name.partition("/")[0]
+
+    @property
     def schema(self) -> TableSchema:
         return self._log.schema
 
-    def replace(self, rows: pa.Table, *, window: Window, writer: Writer, fence: Fence = no_fence) -> Commit:
+    def replace(
+        self,
+        rows: pa.Table,
+        *,
+        window: Window,
+        writer: Writer,
+        fence: Fence = no_fence,
+        announce: Announce = unannounced,
+    ) -> Commit:
         """Make the window hold exactly these rows. Sessions with equal content are not written again.
 
         Raises RowsRejected, SessionConflict, StorageFull and FileDamaged; then the last version is as it was.
         """
         incoming = IncomingRows(rows, self.schema, window)
-        replacement = Replacement(self._log, incoming, writer, fence)
+        replacement = Replacement(self._log, incoming, writer, fence, announce)
         outcome = replacement.run()
         wanted = replacement.wanted
         return Commit(
             version=outcome.version,
-            data_version=_data_version(wanted),
+            data_version=content_of(wanted),
             changed=outcome.changed,
             unchanged=len(wanted) - sum(1 for change in outcome.changed if change.new is not None),
             rows=rows.num_rows,
@@ -133,7 +148,7 @@ class Table:
 
     def data_version(self, window: Window, *, as_of: AsOf = None) -> str:
         """One id for all that the window holds: equal content, equal id."""
-        return _data_version(self.session_ids(window, as_of=as_of))
+        return content_of(self.session_ids(window, as_of=as_of))
 
     def version(self) -> int | None:
         """The newest version; None where the table was never written."""
@@ -143,6 +158,10 @@ class Table:
     def history(self, limit: int | None = None) -> list[CommitInfo]:
         """What was done to the table, newest first."""
         return self._log.history(limit)
+
+    def versions(self, limit: int | None = None) -> list[DataVersion]:
+        """What the table held after each commit, newest first."""
+        return versions(self._log, limit)
 
     def diff(self, old: AsOf, new: AsOf, window: Window | None = None) -> list[SessionChange]:
         """The sessions whose content differs between two versions."""
@@ -169,10 +188,6 @@ class Table:
         snapshot = self._log.snapshot()
         files = () if snapshot is None else snapshot.files
         return FileSummary(len(files), sum(file.size_bytes for file in files), len({file.period for file in files}))
-
-
-def _data_version(ids: Mapping[Session, str]) -> str:
-    return digest_json([[session.isoformat(), ids[session]] for session in sorted(ids)])
 
 
 def _require_storable(schema: TableSchema) -> None:

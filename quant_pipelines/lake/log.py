@@ -216,10 +216,18 @@ class Log:
     def ids_by_log(self, version: int) -> dict[Session, str]:
         """Every session's content id at a version, told by the commits alone: a second witness beside the files."""
         ids: dict[Session, str | None] = {}
-        for entry in reversed(list(self._commits(self._existing(version), None))):
-            for label, _, new in entry[METADATA]["changes"]:
-                ids[datetime.fromisoformat(label)] = new
+        for _commit, changed in self.changes(version):
+            ids |= changed
         return {session: content_id for session, content_id in ids.items() if content_id is not None}
+
+    def changes(self, version: int | None = None) -> list[tuple[CommitInfo, dict[Session, str | None]]]:
+        """Every commit up to a version, oldest first, with the content ids that it brought, None where it took one."""
+        handle = self._open(version)
+        entries = [] if handle is None else reversed(list(self._commits(handle, None)))
+        return [
+            (info(entry), {datetime.fromisoformat(label): new for label, _, new in entry[METADATA]["changes"]})
+            for entry in entries
+        ]
 
     def _open(self, version: int | None) -> "DeltaTable | None":
         handle = _handle(self.name, self.store, version)

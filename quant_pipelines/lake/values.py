@@ -1,6 +1,6 @@
 """The lake's values: what is asked of a table, and what it answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,9 @@ from quant_pipelines.digest import digest_json
 
 # Asked right before a commit; raises to abandon it.
 Fence = Callable[[], None]
+# Told, before a commit and also where there is nothing to commit, the content id of every session that the window
+# will hold; raises to abandon it. May be told the same twice.
+Announce = Callable[[Mapping[Session, str]], None]
 # Told the name of every step of a write. Tests end the process there; nobody else listens.
 Trace = Callable[[str], None]
 # A table version, or the newest commit at or before an instant; None is now.
@@ -21,6 +24,11 @@ EMPTY_SESSION = digest_json([])
 
 def no_fence() -> None:
     """Every commit may happen."""
+
+
+def unannounced(ids: Mapping[Session, str]) -> None:
+    """Nobody needs to know before the commit."""
+    del ids
 
 
 def ignore(point: str) -> None:

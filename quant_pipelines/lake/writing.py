@@ -16,7 +16,7 @@ from quant_pipelines.lake.log import Change, FileEntry, Log, RacedError, Snapsho
 from quant_pipelines.lake.rows import IncomingRows
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.sessions import FileReader, Place
-from quant_pipelines.lake.values import Fence, SessionChange, Writer
+from quant_pipelines.lake.values import Announce, Fence, SessionChange, Writer
 
 ATTEMPTS = 100
 _PAUSE_SECONDS = 0.01
@@ -62,6 +62,7 @@ class Replacement:
     incoming: IncomingRows
     writer: Writer
     fence: Fence
+    announce: Announce
     bytes_written: int = 0
     _wanted: dict[str, dict[Session, str]] = field(default_factory=dict)
     _plans: dict[tuple[str, ...], PeriodPlan] = field(default_factory=dict)
@@ -101,6 +102,8 @@ class Replacement:
         healed = tuple(sorted(session for plan in plans.values() for session in plan.healed))
         added = [file for plan in plans.values() for file in plan.added]
         removed = [file for plan in plans.values() for file in plan.removed]
+        # Before the fence: that one is the last word before the commit.
+        self.announce(wanted)
         if not added and not removed:
             return Outcome(base=base, version=base.version, raced_equal=raced_equal, healed=healed)
         self.fence()

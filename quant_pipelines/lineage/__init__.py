@@ -15,6 +15,7 @@ from quant_pipelines.lineage.failures import (
 )
 from quant_pipelines.lineage.lineage import Lineage, Traced, open_lineage
 from quant_pipelines.lineage.nodes import Content, Contents, Known, Node, NodeKind, Parent, Reach, Read, table_version
+from quant_pipelines.lineage.recording import Record, held_in, recording, unrecorded
 
 __all__ = [
     "Content",
@@ -29,6 +30,7 @@ __all__ = [
     "Parent",
     "Reach",
     "Read",
+    "Record",
     "SnapshotFacts",
     "TargetConsistency",
     "Traced",
@@ -36,6 +38,9 @@ __all__ = [
     "UnknownNode",
     "UnknownTarget",
     "check_feature_lineage_consistency",
+    "held_in",
     "open_lineage",
+    "recording",
     "table_version",
+    "unrecorded",
 ]

@@ -87,8 +87,29 @@ class Lineage:
             store = Store(connection)
             _require_known(store, [node_id])
             search = Backward(store)
-            search.run(node_id)
+            search.run({node_id})
             return _traced(store, search.nodes - {node_id}, search.cells)
+
+    def origin(self, content: Content) -> Traced:
+        """Everything that one content of a session was made from. The writes that brought it are among the nodes."""
+        with self._database.reading() as connection:
+            store = Store(connection)
+            recorded = store.recorded(content.market, content.table, content.session.isoformat())
+            start = {cell for cell in recorded if cell.id == content.id}
+            if not start:
+                place = f"{content.market}/{content.table} {session_key(content.session)}"
+                raise UnknownContent(place, content.id, sorted(cell.id for cell in recorded))
+            search = Backward(store)
+            search.run((), start)
+            return _traced(store, search.nodes, search.cells - start)
+
+    def named(self, beginning: str) -> tuple[tuple[Known, ...], tuple[Content, ...]]:
+        """The nodes and the sessions' contents whose id begins so; a few of them where it says next to nothing."""
+        with self._database.reading() as connection:
+            store = Store(connection)
+            nodes = store.nodes(store.nodes_named(beginning))
+            found = _traced(store, set(nodes), store.cells_named(beginning))
+            return found.nodes, found.contents
 
     def dependents(
         self,

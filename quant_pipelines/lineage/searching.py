@@ -16,9 +16,9 @@ class Backward:
     cells: set[Cell] = field(default_factory=set[Cell])
     _whole: set[str] = field(default_factory=set[str])
 
-    def run(self, start: str) -> None:
-        """Round by round, until nothing is new."""
-        whole, cells = {start}, set[Cell]()
+    def run(self, start: Collection[str], made: Collection[Cell] = ()) -> None:
+        """From nodes as a whole, or from sessions alone. Round by round, until nothing is new."""
+        whole, cells = set(start), set(made)
         while whole or cells:
             self._whole |= whole
             self.cells |= cells

@@ -114,6 +114,17 @@ class Store:
         rows = self._connection.execute(statement.where(LISTS.c.table_name == table))
         return {Cell(market, table, label, row.child) for row in rows}
 
+    def nodes_named(self, beginning: str) -> set[str]:
+        """Ids of nodes that begin so."""
+        statement = select(NODES.c.id).where(*_begins(NODES.c.id, beginning)).limit(_BATCH)
+        return {row.id for row in self._connection.execute(statement)}
+
+    def cells_named(self, beginning: str) -> set[Cell]:
+        """Contents of sessions whose id begins so."""
+        statement = self._leaves().where(*_begins(ENTRIES.c.child, beginning)).limit(_BATCH)
+        rows = self._connection.execute(statement)
+        return {Cell(row.market, row.table_name, row.label, row.child) for row in rows}
+
     def lists_with(self, cells: Collection[Cell]) -> set[str]:
         """Every list that names any of these, itself or through the lists below it."""
         leaves = self._in(self._leaves(), ENTRIES.c.child, {cell.id for cell in cells})
@@ -145,6 +156,11 @@ class Store:
         for some in _batches(sorted(values)):
             found += self._connection.execute(statement.where(column.in_(some)))
         return found
+
+
+def _begins(column: ColumnElement[Any], beginning: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """As a range, which an index answers. What ids are made of comes before `g`."""
+    return column >= beginning, column < f"{beginning}g"
 
 
 def _batches(values: list[T]) -> Iterator[list[T]]:

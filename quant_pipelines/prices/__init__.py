@@ -11,6 +11,7 @@ from quant_pipelines.prices.windows import (
     chunks,
     closed_part,
     label_window,
+    look_ahead,
     look_back,
     sessions_to_refresh,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "closed_part",
     "consecutive",
     "label_window",
+    "look_ahead",
     "look_back",
     "market_curve",
     "sessions_to_refresh",

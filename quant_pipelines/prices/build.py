@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.clock import Clock
 from quant_pipelines.errors import DataRejected
-from quant_pipelines.lake import EMPTY_SESSION, Commit, Fence, Lake, Table, Window, Writer
+from quant_pipelines.lake import EMPTY_SESSION, Announce, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.tables import PRICES, RAW_BARS, RESTATEMENTS
+from quant_pipelines.lineage import Reach, Read, Record, held_in, recording, unrecorded
 from quant_pipelines.markets import Market, TradingRules, load_rules, universe_symbols
 from quant_pipelines.prices.grid import Grid
 from quant_pipelines.prices.holding import hold_out
@@ -69,10 +70,11 @@ class Publisher:
     def _table(self, schema: TableSchema) -> Table:
         return self.lake.table(self.market.name, schema)
 
-    def publish(self, window: Window, *, writer: Writer, fence: Fence) -> Published:
+    def publish(self, window: Window, *, writer: Writer, fence: Fence, record: Record = unrecorded) -> Published:
         """Judge the window's raw bars, hold out what broke a rule, publish the rest, list what changed."""
         labels = label_window(self.market.sessions_calendar, window)
-        raw = self._table(RAW_BARS).read(self._with_look_back(window, labels))
+        version = self._table(RAW_BARS).version()
+        raw = self._table(RAW_BARS).read(self._with_look_back(window, labels), as_of=version)
         first = pa.scalar(window.first, raw[SESSION].type)
         inside = raw.filter(pc.greater_equal(raw[SESSION], first))
         findings = hold_out(
@@ -90,10 +92,22 @@ class Publisher:
         earlier = self._trusted(raw.filter(pc.less(raw[SESSION], first)), window)
         prices = self._complete(earlier, inside, findings, window)
         changes = self._list_restatements(prices, window, writer=writer, fence=fence)
-        commit = self._table(PRICES).replace(prices, window=labels, writer=writer, fence=fence)
+        announce = self._recording(window, labels, version, record)
+        commit = self._table(PRICES).replace(prices, window=labels, writer=writer, fence=fence, announce=announce)
         return Published(
             commit=commit, prices=prices, quarantined=findings.hard_rows, restatements=changes, findings=findings
         )
+
+    def _recording(self, window: Window, labels: Window, version: int | None, record: Record) -> Announce:
+        """Of raw bars only sessions of the calendar become prices, so only they are counted."""
+        calendar, raw = self.market.sessions_calendar, self._table(RAW_BARS)
+        reach = self._with_look_back(window, labels)
+        ids = raw.session_ids(reach, as_of=version)
+        read = Read(
+            contents=held_in(raw, calendar.sessions(reach.first, window.last), ids),
+            reach=Reach(back=REFERENCE_SESSIONS),
+        )
+        return recording(record, self._table(PRICES), calendar.sessions(window.first, window.last), (read,), {})
 
     def _with_look_back(self, window: Window, labels: Window) -> Window:
         calendar = self.market.sessions_calendar

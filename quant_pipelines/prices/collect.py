@@ -9,6 +9,7 @@ from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.clock import Clock
 from quant_pipelines.lake import Commit, Fence, Lake, Window, Writer
 from quant_pipelines.lake.tables import RAW_BARS
+from quant_pipelines.lineage import Record, recording, unrecorded
 from quant_pipelines.markets import Market
 from quant_pipelines.prices.holding import hold_out
 from quant_pipelines.prices.windows import SessionNotClosed, label_window
@@ -35,14 +36,19 @@ class Collector:
     lake: Lake
     clock: Clock
 
-    def collect(self, window: Window, *, writer: Writer, fence: Fence) -> Collected:
+    def collect(self, window: Window, *, writer: Writer, fence: Fence, record: Record = unrecorded) -> Collected:
         """Replace the window's raw bars by what the source says now, and its quarantine by what is wrong with them."""
         self._require_closed(window)
         labels = label_window(self.market.sessions_calendar, window)
         source = self.answering.source
         rows = as_raw_bars(self.fetch(labels), source=source.name, clock=self.clock)
         table = self.lake.table(self.market.name, RAW_BARS)
-        commit = table.replace(rows, window=labels, writer=writer, fence=fence)
+        sessions = {
+            *self.market.sessions_calendar.sessions(window.first, window.last),
+            *rows[SESSION].unique().to_pylist(),
+        }
+        announce = recording(record, table, sorted(sessions), (), {"source": source.name})
+        commit = table.replace(rows, window=labels, writer=writer, fence=fence, announce=announce)
         findings = hold_out(
             self.market,
             source.listings(),

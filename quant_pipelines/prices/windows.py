@@ -12,6 +12,8 @@ from quant_pipelines.sources import Watermark
 
 # A year: 5,000 symbols of it are a quarter of a gigabyte.
 SESSIONS_PER_CHUNK = 250
+# No exchange closes for so long that a later session lies further off.
+_LONGEST_WAIT = timedelta(days=30)
 _LAST_INSTANT = timedelta(microseconds=1)
 
 
@@ -45,6 +47,12 @@ def look_back(calendar: Calendar, session: Session, count: int, *, earliest: Ses
     """The session that lies count sessions before, or the market's first one."""
     known = calendar.sessions(earliest, session)
     return known[max(0, len(known) - 1 - count)]
+
+
+def look_ahead(calendar: Calendar, session: Session, count: int) -> Session:
+    """The session that lies count sessions after, or the last one whose date is published."""
+    following = calendar.sessions(session, min(session + _LONGEST_WAIT * (count + 1), calendar.last_known))
+    return following[min(count, len(following) - 1)]
 
 
 def chunks(calendar: Calendar, window: Window, *, sessions: int = SESSIONS_PER_CHUNK) -> list[Window]:

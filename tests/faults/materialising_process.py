@@ -32,6 +32,7 @@ from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Lake
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.sources import SourcesResource
 from sensors.jobs import refresh_job, refresh_job_name
 
@@ -90,17 +91,20 @@ def materialise(task: dict[str, Any], report: Report) -> None:
     lake = listened_to(Steps(task, report))(root=str(home / "lake"), leases=str(home / "leases"))
     tags = {"dagster/asset_partition_range_start": task["first"], "dagster/asset_partition_range_end": task["last"]}
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        result = job_of(task["market"], lake).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        resources = {"lake": lake, "lineage": LineageResource(home=str(home)), "sources": SourcesResource()}
+        result = job_of(task["market"], resources).execute_in_process(
+            instance=instance, tags=tags, raise_on_error=False
+        )
     report.tell(success=result.success, errors=[_error(event) for event in result.all_events if event.is_step_failure])
 
 
-def job_of(entry: dict[str, Any], lake: LakeResource) -> dg.JobDefinition:
+def job_of(entry: dict[str, Any], resources: dict[str, Any]) -> dg.JobDefinition:
     market = Market(**entry)
     definitions = dg.Definitions(
         assets=list(price_assets(market)),
         asset_checks=list(price_checks(market)),
         jobs=[refresh_job(market)],
-        resources={"lake": lake, "sources": SourcesResource()},
+        resources=resources,
         executor=dg.in_process_executor,
     )
     return definitions.resolve_job_def(refresh_job_name(market))

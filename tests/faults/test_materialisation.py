@@ -27,7 +27,9 @@ import pytest
 from quant_pipelines.calendars import Session, calendar_named, parse_session, session_key
 from quant_pipelines.calendars.calendar import midnight
 from quant_pipelines.clock import SystemClock
+from quant_pipelines.journal import sqlite_url
 from quant_pipelines.lake import Lake, Table, tables
+from quant_pipelines.lineage import Content, Lineage
 from tests.installation import PROJECT
 
 SCRIPT = Path(__file__).with_name("materialising_process.py")
@@ -201,6 +203,7 @@ class Stage:
     before: dict[str, Seen]
     after: dict[str, Seen]
     control: Ending
+    recorded: set[str]
     _copies: Iterator[int] = field(default_factory=count)
 
     def copy(self) -> Path:
@@ -229,6 +232,7 @@ class Stage:
             assert lost == [], f"acknowledged in {name}, and lost"
         if found["prices"] != self.before["prices"]:
             assert found["restatements"] == self.after["restatements"], "published before its restatements were listed"
+        require_traceable(home, found)
         return found
 
     def require_healed(self, home: Path, ending: Ending) -> None:
@@ -238,6 +242,23 @@ class Stage:
         for name in (tables.RAW_BARS.name, tables.PRICES.name):
             ids = {session_key(session): content_id for session, (content_id, _) in self.after[name].items()}
             assert shown_by_dagster(home, name) == ids
+        require_traceable(home, self.after)
+        assert on_record(home) == self.recorded, "recorded once, however often it was tried"
+
+
+def require_traceable(home: Path, found: Mapping[str, Seen]) -> None:
+    """What is visible is on record: lineage goes before the commit."""
+    lineage = Lineage(sqlite_url(home / "journal.db"), clock=SystemClock())
+    for name in (tables.RAW_BARS.name, tables.PRICES.name):
+        for session, (content_id, _) in found[name].items():
+            traced = lineage.origin(Content(MARKET, name, session, content_id))
+            assert {node.name for node in traced.nodes} >= {name, tables.RAW_BARS.name}
+
+
+def on_record(home: Path) -> set[str]:
+    """Every node of the lineage."""
+    nodes, _ = Lineage(sqlite_url(home / "journal.db"), clock=SystemClock()).named("")
+    return {node.id for node in nodes}
 
 
 def empty_home(folder: Path) -> Path:
@@ -255,7 +276,7 @@ def stage(materialising: Materialising, prepared: Path, source: Path, sessions: 
     task = {"market": market(source), "first": sessions[0], "last": sessions[1]}
     control = materialising.run(home, **task)
     assert (control.killed, control.success, control.errors) == (False, True, ())
-    return Stage(name, prepared, task, seen_in(prepared), seen_in(home), control)
+    return Stage(name, prepared, task, seen_in(prepared), seen_in(home), control, on_record(home))
 
 
 @pytest.fixture(scope="module")

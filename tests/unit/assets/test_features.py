@@ -23,6 +23,7 @@ from quant_pipelines.feature_tables import feature_schema
 from quant_pipelines.lake import Lake, Window, Writer
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.machine import MachineResource
 from resources.pages import PagesResource
 from resources.sources import SourcesResource
@@ -60,6 +61,7 @@ class Graph:
             jobs=[refresh_job(self.entry), build_job(self.entry)],
             resources={
                 "lake": LakeResource(root=str(self.home / "lake"), leases=str(self.home / "leases")),
+                "lineage": LineageResource(home=str(self.home)),
                 "sources": SourcesResource(),
                 "machine": MachineResource(threads=2),
                 "pages": PagesResource(folder=str(self.home / "pages")),

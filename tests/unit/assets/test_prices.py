@@ -16,6 +16,7 @@ from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Lake, tables
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.sources import SourcesResource
 from sensors.jobs import refresh_job, refresh_job_name
 
@@ -52,6 +53,7 @@ class Graph:
     def resources(self) -> dict[str, dg.ConfigurableResource]:
         return {
             "lake": LakeResource(root=str(self.home / "lake"), leases=str(self.home / "leases")),
+            "lineage": LineageResource(home=str(self.home)),
             "sources": SourcesResource(),
         }
 
@@ -210,3 +212,25 @@ def test_a_run_that_was_ended_publishes_nothing(graph, monkeypatch):
     monkeypatch.setenv("QP_PROJECT", str(PROJECT))
     assert graph.run(entry, *RANGE).success
     assert parse_session(RANGE[0]) in graph.lake.table("tiny", tables.RAW_BARS).session_ids()
+
+
+def test_what_a_run_published_is_on_record_down_to_the_bars(graph):
+    """Recorded again without a difference; a session leads to itself and the sessions that refer to it."""
+    entry = market()
+    graph.run(entry, *RANGE)
+    lineage = graph.resources["lineage"].open()
+    session = parse_session("2024-03-15")
+    found = lineage.dependents("tiny", session)
+    assert {each.name for each in found.nodes} == {RAW_BARS, PRICES}
+    ids = graph.lake.table("tiny", tables.PRICES).session_ids()
+    later = {each: content for each, content in ids.items() if each >= session}
+    assert {each.session: each.id for each in found.contents} == later
+    graph.run(entry, *RANGE)
+    assert lineage.dependents("tiny", session) == found
+
+
+def test_where_lineage_cannot_be_recorded_nothing_is_published(graph):
+    """Lineage goes before the commit: what nobody could trace never becomes visible."""
+    (graph.home / "journal.db").write_bytes(b"no database" * 100)
+    assert not graph.run(market(), *RANGE).success
+    assert graph.lake.table("tiny", tables.RAW_BARS).session_ids() == {}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quant_pipelines.clock import SystemClock
 from quant_pipelines.feature_tables import FactorsMixed, feature_schema, judge_features, price_panel
 from quant_pipelines.feature_tables import publish as publishing
 from quant_pipelines.features.alpha158.catalogue import NAMES
@@ -17,8 +18,10 @@ from quant_pipelines.features.custom import custom_set, expression, function
 from quant_pipelines.features.indicators.engine import IndicatorSettings
 from quant_pipelines.features.registry import FeatureKind, FeatureSet
 from quant_pipelines.features.standard import alpha158_set, indicators_set
-from quant_pipelines.lake import Window
+from quant_pipelines.journal import sqlite_url
+from quant_pipelines.lake import Window, Writer, no_fence
 from quant_pipelines.lake.tables import PRICES
+from quant_pipelines.lineage import Lineage
 
 SINCE = datetime(2026, 1, 2, tzinfo=UTC)
 ALPHA158 = alpha158_set()
@@ -26,6 +29,7 @@ INDICATORS = indicators_set(IndicatorSettings(sessions_per_year=243))
 CUSTOM = custom_set(expression("pull_back", "$close / Max($high, 20) - 1", "Close against the highest high.", SINCE))
 SETS = (ALPHA158, INDICATORS, CUSTOM)
 LAST = 139
+WRITER = Writer("test")
 
 
 def by_name(features):
@@ -259,3 +263,29 @@ def test_a_users_columns_are_part_of_the_tables_name():
     assert feature_schema(INDICATORS).name == "indicators"
     three = indicators_set(IndicatorSettings(sessions_per_year=243, windows={"rsi": ((6,), (12,), (24,))}))
     assert feature_schema(three).name.startswith("indicators_")
+
+
+@pytest.mark.parametrize("features", SETS, ids=by_name)
+def test_lineage_names_exactly_the_sessions_that_a_corrected_bar_makes_stale(scene, features):
+    """Recorded before the bar changed, and compared with what is computed anew after it did."""
+    lineage = Lineage(sqlite_url(scene.folder / "journal.db"), clock=SystemClock())
+    scene.arrive()
+    publisher = scene.publisher(features)
+    for window in (Window(scene.sessions[0], scene.sessions[79]), scene.all):
+        publisher.publish(window, writer=WRITER, fence=no_fence, record=lineage.record)
+    bar = scene.traded(50)[0]
+    found = lineage.dependents("tiny", bar, table="prices")
+    scene.bars["close"][scene.sessions.index(bar)] *= 1.01
+    scene.arrive(scene.sessions.index(bar), scene.sessions.index(bar))
+    assert sorted(each.session for each in found.contents) == scene.publish(features).computed
+
+
+def test_a_record_that_was_lost_fills_again(scene):
+    scene.arrive()
+    scene.publish(CUSTOM)
+    lineage = Lineage(sqlite_url(scene.folder / "journal.db"), clock=SystemClock())
+    made = scene.publisher(CUSTOM).publish(scene.all, writer=WRITER, fence=no_fence, record=lineage.record)
+    assert made.computed == []
+    first, *_rest, last = scene.traded()
+    assert last in {each.session for each in lineage.dependents("tiny", last, table="prices").contents}
+    assert first in {each.session for each in lineage.dependents("tiny", first, table="prices").contents}

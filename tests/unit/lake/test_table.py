@@ -257,3 +257,41 @@ def test_a_stored_table_opens_without_its_schema(lake: Lake, table: Table, rows,
     assert stored.session_ids() == table.session_ids()
     assert stored.replace(rows([2]), window=days(2), writer=writer).changed
     assert (lake.names("demo"), lake.names("elsewhere")) == (["bars"], [])
+
+
+def test_what_a_window_will_hold_is_told_before_the_commit(table: Table, rows, days: Callable[..., Window], writer):
+    """Also where there is nothing to commit; and whoever refuses what is told abandons the commit."""
+    told: list[tuple[int | None, dict]] = []
+
+    def announce(ids) -> None:
+        told.append((table.version(), dict(ids)))
+
+    table.replace(rows(range(40)), window=days(0, 50), writer=writer, announce=announce)
+    table.replace(rows(range(40)), window=days(0, 50), writer=writer, announce=announce)
+    held = table.session_ids()
+    assert told == [(0, held), (1, held)]
+
+    def refuse(ids) -> None:
+        raise Conflict("No.")
+
+    with pytest.raises(Conflict):
+        table.replace(rows([3], level=9.0), window=days(3), writer=writer, announce=refuse)
+    assert (table.session_ids(), table.version()) == (held, 1)
+
+
+def test_versions_tell_what_the_table_held_and_whether_it_still_does(table: Table, rows, days, writer: Writer):
+    """S2-38: id, version, creation, range, status; equal content is the same id, whichever commit made it."""
+    table.replace(rows(range(5)), window=days(0, 9), writer=writer)
+    table.replace(rows(range(5, 8), level=2.0), window=days(5, 9), writer=writer)
+    table.replace(rows([]), window=days(5, 9), writer=writer)
+    found = table.versions()
+    assert [each.commit.version for each in found] == [3, 2, 1, 0]
+    assert [each.status.value for each in found] == ["current", "superseded", "current", "superseded"]
+    for each in found:
+        held = table.session_ids(as_of=each.commit.version)
+        assert (each.sessions, each.first, each.last) == (len(held), min(held, default=None), max(held, default=None))
+        assert each.id == table.data_version(Window(FIRST, FIRST + timedelta(days=400)), as_of=each.commit.version)
+        assert each.rows == table.read(as_of=each.commit.version).num_rows
+    assert found[0].size_bytes == table.files().size_bytes
+    assert [each.commit.version for each in table.versions(2)] == [3, 2]
+    assert {each.commit.writer for each in found[:3]} == {writer}

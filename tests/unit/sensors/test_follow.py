@@ -7,11 +7,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.keys import PRICES, RAW_BARS, key_of
+from assets.keys import LABELS, PRICES, RAW_BARS, key_of
+from assets.labels import label_assets
 from assets.prices import price_assets
 from quant_pipelines.calendars import calendar_named, parse_session, session_key
 from quant_pipelines.prices import REFERENCE_SESSIONS
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.sources import SourcesResource
 from sensors.follow import follow_data
 from tests.bars import market
@@ -24,10 +26,13 @@ EVENING = datetime(2024, 3, 29, 10, tzinfo=UTC)
 class Following:
     """One small market whose raw bars arrive, and the daemon's ticks in between."""
 
+    assets = (price_assets,)
+
     def __init__(self, home: Path, instance: dg.DagsterInstance, *, last_known: str) -> None:
         self.instance = instance
         self.resources = {
             "lake": LakeResource(root=str(home / "lake"), leases=str(home / "leases")),
+            "lineage": LineageResource(home=str(home)),
             "sources": SourcesResource(),
         }
         self.cursor = None
@@ -35,19 +40,22 @@ class Following:
         self.materialise(PRICES, FIRST, last_known)
         self.tick()
 
+    def assets_of(self, entry) -> list[dg.AssetsDefinition]:
+        return [asset for make in self.assets for asset in make(entry)]
+
     def materialise(self, table: str, first: str, last: str, *, seed: int = 7) -> None:
         entry = following_market(seed)
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         wanted = [key_of(entry, table)]
         made = dg.materialize(
-            list(price_assets(entry)), selection=wanted, instance=self.instance, resources=self.resources, tags=tags
+            self.assets_of(entry), selection=wanted, instance=self.instance, resources=self.resources, tags=tags
         )
         assert made.success
 
     def tick(self) -> dict[str, list[str]]:
         """What the sensor would launch: sessions by table."""
         defs = dg.Definitions(
-            assets=list(price_assets(following_market())), sensors=[follow_data], resources=self.resources
+            assets=self.assets_of(following_market()), sensors=[follow_data], resources=self.resources
         )
         result = dg.evaluate_automation_conditions(
             defs=defs,
@@ -142,3 +150,32 @@ def test_the_daemon_evaluates_the_conditions_where_they_are_known(instance, tmp_
     assert [(each.asset_selection, each.partition_key) for each in asked] == [
         ([key_of(following_market(), PRICES)], NEXT)
     ]
+
+
+class FollowingLabels(Following):
+    """The same with labels, which look ahead."""
+
+    assets = (price_assets, label_assets)
+
+
+def test_a_new_session_of_prices_comes_back_to_the_labels_that_waited_for_it(instance, tmp_path):
+    """A label appears when its span closes, without anybody asking for it; nothing older is touched."""
+    graph = FollowingLabels(tmp_path, instance, last_known=LAST)
+    graph.materialise(LABELS, FIRST, LAST)
+    graph.tick()
+    graph.materialise(RAW_BARS, NEXT, NEXT)
+    waiting = ["2024-03-22", "2024-03-25", "2024-03-26", "2024-03-27", "2024-03-28", NEXT]
+    assert graph.tick() == {PRICES: [NEXT], LABELS: waiting}
+    graph.materialise(PRICES, NEXT, NEXT)
+    graph.materialise(LABELS, waiting[0], NEXT)
+    assert graph.tick() == {}
+
+
+def test_prices_that_arrive_without_their_labels_bring_these_to_mind(instance, tmp_path):
+    """By hand, by the nightly refresh: whoever makes prices need not think of labels."""
+    graph = FollowingLabels(tmp_path, instance, last_known=LAST)
+    graph.materialise(LABELS, FIRST, LAST)
+    graph.tick()
+    graph.materialise(RAW_BARS, NEXT, NEXT)
+    graph.materialise(PRICES, NEXT, NEXT)
+    assert graph.tick() == {LABELS: ["2024-03-22", "2024-03-25", "2024-03-26", "2024-03-27", "2024-03-28", NEXT]}
