@@ -12,3 +12,12 @@ def follow_upstream() -> dg.AutomationCondition:
         .without(~dg.AutomationCondition.any_deps_missing())
         .with_label("follow upstream, any session")
     )
+
+
+def follow_tables() -> dg.AutomationCondition:
+    """For what has no sessions of its own: made anew once its upstreams are done with what changed in any session."""
+    return (
+        dg.AutomationCondition.eager()
+        .without(~dg.AutomationCondition.any_deps_missing())
+        .with_label("follow upstream, as a whole")
+    )
