@@ -25,9 +25,8 @@ class UpstreamsHaveSession(dg.AutomationCondition[dg.AssetKey]):
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
         subset, partitions = context.candidate_subset, context.partitions_def
-        # What has no sessions waits for none.
         if subset.is_empty or partitions is None:
-            return dg.AutomationResult(context, subset)
+            return dg.AutomationResult(context, context.get_empty_subset())
         sessions = set(subset.expensively_compute_partition_keys())
         for upstream in context.asset_graph.get(context.key).parent_keys:
             sessions &= await _sessions(context, upstream)
@@ -50,3 +49,12 @@ def follow_upstream() -> dg.AutomationCondition[dg.AssetKey]:
         .without(~dg.AutomationCondition.any_deps_missing())
     )
     return (followed & UpstreamsHaveSession()).with_label("follow upstream, any session")
+
+
+def follow_tables() -> dg.AutomationCondition[dg.AssetKey]:
+    """For what has no sessions of its own: made anew once its upstreams are done with what changed in any session."""
+    return (
+        dg.AutomationCondition.eager()
+        .without(~dg.AutomationCondition.any_deps_missing())
+        .with_label("follow upstream, as a whole")
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.automation import follow_upstream
+from assets.automation import follow_tables
 from assets.features import registry_of
 from assets.keys import DATA_VERSIONS, FACTOR_REPORT, LABELS, OVERVIEW, PRICES, RAW_BARS, key_of
 from assets.metadata import records
@@ -36,7 +36,7 @@ def data_version_assets(market: Market) -> Sequence[dg.AssetsDefinition]:
             "What each table of the market holds, and its latest versions: id, range, size, status, who made it. "
             f"Look at the metadata; `qp table history {market.name} TABLE` tells all of them.\n\n{market.description}"
         ),
-        automation_condition=follow_upstream(),
+        automation_condition=follow_tables(),
         code_version="1",
         owners=[market.owner],
         kinds={"deltalake"},

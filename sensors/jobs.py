@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from assets.keys import FEATURES, INGEST, OVERVIEW, PRICES, RAW_BARS, RESEARCH, key_of
+from assets.keys import FEATURES, INGEST, PRICES, RAW_BARS, RESEARCH, key_of
 from quant_pipelines.calendars import Session, partition_key, session_key
 from quant_pipelines.digest import digest_json
 from quant_pipelines.markets import Market
@@ -39,9 +39,7 @@ def build_job_name(market: Market) -> str:
 
 def build_job(market: Market) -> UnresolvedAssetJobDefinition:
     """Everything that a market has by the session, in one run over any range."""
-    selection = dg.AssetSelection.groups(INGEST, FEATURES, RESEARCH, OVERVIEW) & dg.AssetSelection.key_prefixes(
-        [market.name]
-    )
+    selection = dg.AssetSelection.groups(INGEST, FEATURES, RESEARCH) & dg.AssetSelection.key_prefixes([market.name])
     return dg.define_asset_job(
         build_job_name(market),
         selection=selection,

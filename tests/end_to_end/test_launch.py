@@ -9,7 +9,7 @@ from tests.end_to_end.screens import keep, see
 
 FIRST, LAST = "2021-01-04", "2023-12-29"
 JOB = "build_demo"
-TABLES = ("raw_bars", "prices", "indicators", "alpha158", "custom_features", "factor_report")
+TABLES = ("raw_bars", "prices", "indicators", "alpha158", "custom_features", "factor_report", "labels")
 # It was 39 before events were written together; a busy machine needs five times the three of a quiet one.
 SECONDS_TO_THE_FIRST_STEP = 20
 TIMES = """

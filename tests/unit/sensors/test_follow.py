@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.keys import LABELS, PRICES, RAW_BARS, key_of
+from assets.data_versions import data_version_assets
+from assets.keys import DATA_VERSIONS, LABELS, PRICES, RAW_BARS, key_of
 from assets.labels import label_assets
 from assets.prices import price_assets
 from quant_pipelines.calendars import calendar_named, parse_session, session_key
@@ -65,11 +66,25 @@ class Following:
             cursor=self.cursor,
         )
         self.cursor = result.cursor
+        self.overviews = [
+            each for each in result.results if each.key.path[-1] == DATA_VERSIONS and each.true_subset.size
+        ]
         return {
             each.key.path[-1]: sorted(result.get_requested_partitions(each.key))
             for each in result.results
-            if not each.true_subset.is_empty
+            if not each.true_subset.is_empty and each.key.path[-1] != DATA_VERSIONS
         }
+
+    def overview_asked(self) -> bool:
+        """At the last tick."""
+        return bool(self.overviews)
+
+    def materialise_overview(self) -> None:
+        entry = following_market()
+        wanted = [key_of(entry, DATA_VERSIONS)]
+        assert dg.materialize(
+            self.assets_of(entry), selection=wanted, instance=self.instance, resources=self.resources
+        ).success
 
 
 def following_market(seed: int = 7):
@@ -179,3 +194,20 @@ def test_prices_that_arrive_without_their_labels_bring_these_to_mind(instance, t
     graph.materialise(RAW_BARS, NEXT, NEXT)
     graph.materialise(PRICES, NEXT, NEXT)
     assert graph.tick() == {LABELS: ["2024-03-22", "2024-03-25", "2024-03-26", "2024-03-27", "2024-03-28", NEXT]}
+
+
+class FollowingVersions(FollowingLabels):
+    """With the overview of all tables; of its upstreams only these three are there."""
+
+    assets = (price_assets, label_assets, data_version_assets)
+
+
+def test_the_overview_of_versions_follows_any_session_of_any_table(instance, tmp_path):
+    """It has no sessions of its own, and most of its upstreams may be missing."""
+    graph = FollowingVersions(tmp_path, instance, last_known=LAST)
+    graph.materialise_overview()
+    graph.tick()
+    assert graph.overview_asked() is False
+    graph.materialise(RAW_BARS, "2024-01-10", "2024-01-10", seed=8)
+    graph.tick()
+    assert graph.overview_asked() is True
