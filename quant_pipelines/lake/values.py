@@ -1,14 +1,16 @@
 """The lake's values: what is asked of a table, and what it answers."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
 from quant_pipelines.calendars import Session
 from quant_pipelines.digest import digest_json
 
-# Asked right before a commit; raises to abandon it.
-Fence = Callable[[], None]
+# Entered right before a commit and left right after it. Raises to abandon the commit; while it is entered,
+# nobody can end the writer.
+Fence = Callable[[], AbstractContextManager[None]]
 # Told the name of every step of a write. Tests end the process there; nobody else listens.
 Trace = Callable[[str], None]
 # A table version, or the newest commit at or before an instant; None is now.
@@ -19,8 +21,9 @@ AsOf = int | datetime | None
 EMPTY_SESSION = digest_json([])
 
 
-def no_fence() -> None:
+def no_fence() -> AbstractContextManager[None]:
     """Every commit may happen."""
+    return nullcontext()
 
 
 def ignore(point: str) -> None:

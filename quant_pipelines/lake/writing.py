@@ -103,18 +103,16 @@ class Replacement:
         removed = [file for plan in plans.values() for file in plan.removed]
         if not added and not removed:
             return Outcome(base=base, version=base.version, raced_equal=raced_equal, healed=healed)
-        self.fence()
-        version = self.log.commit(
-            base,
-            Change(
-                operation="replace",
-                writer=self.writer,
-                added=added,
-                removed=removed,
-                sessions=changed,
-                rows=self._rows_of(changed),
-            ),
+        change = Change(
+            operation="replace",
+            writer=self.writer,
+            added=added,
+            removed=removed,
+            sessions=changed,
+            rows=self._rows_of(changed),
         )
+        with self.fence():
+            version = self.log.commit(base, change)
         return Outcome(
             base=base,
             version=version,

@@ -6,14 +6,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import boto3
 import pytest
 
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.lake import FileDamaged, Lake, SessionConflict, StorageFailed, Table, Window, Writer
+from quant_pipelines.lake import (
+    Fence,
+    FileDamaged,
+    Lake,
+    SessionConflict,
+    StorageFailed,
+    Table,
+    Window,
+    Writer,
+    no_fence,
+)
 from quant_pipelines.lake.schemas import TableSchema
 
 Days = Callable[..., Window]
@@ -93,13 +103,14 @@ def test_versions_ids_and_merges_are_as_in_a_folder(
     assert table.replace(rows([40]), window=days(40), writer=writer).changed == ()
 
 
-def first_time(barrier: threading.Barrier) -> Callable[[], None]:
+def first_time(barrier: threading.Barrier) -> Fence:
     """A fence at which both writers wait for each other once: both have then planned on the same version."""
     met: list[int] = []
 
-    def fence() -> None:
+    def fence() -> AbstractContextManager[None]:
         if not met:
             met.append(barrier.wait())
+        return no_fence()
 
     return fence
 
