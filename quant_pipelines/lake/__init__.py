@@ -12,8 +12,10 @@ from quant_pipelines.lake.failures import (
     TooManyRaces,
     UnknownColumn,
     UnknownVersion,
+    WritersAtWork,
 )
 from quant_pipelines.lake.lake import Lake, Table
+from quant_pipelines.lake.sweeping import Leftover
 from quant_pipelines.lake.values import (
     EMPTY_SESSION,
     AsOf,
@@ -38,6 +40,7 @@ __all__ = [
     "FileDamaged",
     "FileSummary",
     "Lake",
+    "Leftover",
     "LogDamaged",
     "RowsRejected",
     "SessionChange",
@@ -52,5 +55,6 @@ __all__ = [
     "UnknownVersion",
     "Window",
     "Writer",
+    "WritersAtWork",
     "no_fence",
 ]
