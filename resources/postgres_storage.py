@@ -1,9 +1,13 @@
 """Dagster's PostgreSQL storage with the project's way of writing events and of holding runs."""
 
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 
+from dagster._core.events import BATCH_WRITABLE_EVENTS
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.runs.base import RunStorage
 from dagster._core.storage.runs.schema import RunsTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
@@ -12,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from resources.events import BatchedEvents
+from resources.outages import OUTAGE_SECONDS, outlast, outlasting
 from resources.publishing import HoldsRuns, RunCannotBeHeld
 
 _log = logging.getLogger(__name__)
@@ -20,31 +25,53 @@ _log = logging.getLogger(__name__)
 _HELD_AT_MOST = "120s"
 
 
+@outlasting(EventLogStorage, but={"store_event", "store_event_batch"})
 class PostgresEvents(BatchedEvents, PostgresEventLogStorage):
-    """All runs in one table."""
+    """All runs in one table. An event is stored once, however often it has to be tried."""
+
+    outage_seconds = OUTAGE_SECONDS
+
+    def store_event(self, event: EventLogEntry) -> None:
+        outlast(lambda repeated: self.store_together([event], repeated=repeated), seconds=self.outage_seconds)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        if not all(event.dagster_event_type in BATCH_WRITABLE_EVENTS for event in events):
+            for event in events:
+                self.store_event(event)
+            return
+        outlast(lambda repeated: self.store_together(events, repeated=repeated), seconds=self.outage_seconds)
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)
+        self.outage_seconds = 0.0  # who looks at a page wants to hear at once that there is nothing to see
 
 
+# What may not be repeated is asked by the daemon and by who launches a run; both come again.
+@outlasting(RunStorage, but={"add_run", "add_historical_run", "add_backfill"})
 class PostgresRuns(PostgresRunStorage, HoldsRuns):
     """One row for each run, which is locked while the run publishes."""
 
+    outage_seconds = OUTAGE_SECONDS
+
     @contextmanager
     def held(self, run_id: str) -> Generator[str | None]:
-        with self._locked(run_id) as (connection, status):
+        try:
+            lock, connection, status = outlast(lambda _: self._lock(run_id), seconds=self.outage_seconds)
+        except (DBAPIError, DagsterPostgresException) as error:
+            raise RunCannotBeHeld(run_id, error.__cause__ or error) from error
+        with lock:
             yield status
             _let_go(connection, run_id)
 
-    @contextmanager
-    def _locked(self, run_id: str) -> Generator[tuple[Connection, str | None]]:
-        held = False
-        try:
-            with self.connect() as connection:
-                status = _locked_status(connection, run_id)
-                held = True
-                yield connection, status
-        except (DBAPIError, DagsterPostgresException) as error:
-            if held:
-                raise
-            raise RunCannotBeHeld(run_id, error.__cause__ or error) from error
+    def _lock(self, run_id: str) -> tuple[ExitStack, Connection, str | None]:
+        with ExitStack() as opened:
+            connection = opened.enter_context(self.connect())
+            status = _locked_status(connection, run_id)
+            return opened.pop_all(), connection, status
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)
+        self.outage_seconds = 0.0  # as above
 
 
 def _locked_status(connection: Connection, run_id: str) -> str | None:
