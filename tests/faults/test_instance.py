@@ -117,6 +117,14 @@ def kill_everything(installation: Installation) -> None:
             os.kill(int(process.name), signal.SIGKILL)
 
 
+def run(command: list[str], folder: Path) -> None:
+    """Told by its own words where it fails; into a file, since a server that is started keeps a pipe open."""
+    log = folder / "pg_ctl.log"
+    with log.open("wb") as output:
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, check=False)
+    assert ended.returncode == 0, f"{command}: {log.read_text(encoding='utf-8')}"
+
+
 @contextmanager
 def own_postgres(folder: Path) -> Iterator[tuple[str, "list[str]"]]:
     """A PostgreSQL server that may be restarted at will."""
@@ -130,10 +138,10 @@ def own_postgres(folder: Path) -> Iterator[tuple[str, "list[str]"]]:
             parent.chmod(parent.stat().st_mode | 0o055)
     control, data, port = str(binaries[-1]), str(folder / "data"), free_port()
     initdb = [*runner, str(Path(control).with_name("initdb")), "-D", data, "-A", "trust", "-U", "postgres"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd=folder)
+    run(initdb, folder)
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
     command = [*runner, control, "-D", data, "-w", "-o", options, "-l", str(folder / "log")]
-    subprocess.run([*command, "start"], check=True, capture_output=True, cwd=folder)
+    run([*command, "start"], folder)
     try:
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres", command
     finally:
@@ -155,9 +163,9 @@ def test_a_run_survives_a_restart_of_its_database(tmp_path, mode, outage_seconds
     ):
         launch(installation)
         await_runs(installation, lambda found: [each["status"] for each in found] == ["STARTED"], 120)
-        subprocess.run([*command, "-m", mode, "stop"], check=True, capture_output=True, cwd=base)
+        run([*command, "-m", mode, "stop"], base)
         time.sleep(outage_seconds)
-        subprocess.run([*command, "start"], check=True, capture_output=True, cwd=base)
+        run([*command, "start"], base)
         found = await_runs(installation, all_over, 240)
         assert [each["status"] for each in found] == ["SUCCESS"], why(installation, found)
         events = installation.api.ask(EVENTS)["assetNodeOrError"]["assetMaterializations"]
