@@ -16,7 +16,7 @@ from resources import project_resources
 from sensors.arrivals import arrival_sensor, watches_files
 from sensors.dead_runs import sweep_dead_runs
 from sensors.follow import follow_data
-from sensors.incidents import record_failed_runs
+from sensors.incidents import record_failed_runs, record_failed_ticks
 from sensors.jobs import build_job, refresh_job
 from sensors.refresh import refresh_schedule
 
@@ -38,6 +38,7 @@ defs = dg.Definitions(
     sensors=[
         follow_data,
         record_failed_runs,
+        record_failed_ticks,
         sweep_dead_runs,
         *(arrival_sensor(market) for market in markets if watches_files(market)),
     ],

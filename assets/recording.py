@@ -23,6 +23,7 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 
 from quant_pipelines.calendars import Session, parse_session
 from quant_pipelines.lake import EMPTY_SESSION, Window
+from resources.publishing import publishing
 
 # Dagster 1.13 has no public way to give each partition of a range run its own DataVersion. The mark below is
 # the one its own observable sources use to say "this body logged its events itself"; tests/unit/assets hold
@@ -55,7 +56,7 @@ def record_sessions(
     by_session: Mapping[Session, Mapping[str, Any]],
     inputs: Sequence[Input],
 ) -> None:
-    """Log one materialisation for each of the run's partitions in the window."""
+    """Log one materialisation for each of the run's partitions in the window; none once the run is over."""
     code_version = context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id
     events: list[dg.AssetMaterialization] = []
     for partition in context.partition_keys:
@@ -79,7 +80,8 @@ def record_sessions(
                 tags=tags,
             )
         )
-    _log_together(context, events)
+    with publishing(context.instance, context.run.run_id):
+        _log_together(context, events)
 
 
 def _log_together(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:

@@ -9,6 +9,17 @@ class QuantPipelinesError(Exception):
     code: ClassVar[str] = "QP000"
 
 
+def code_of(name: str) -> str | None:
+    """The code of an error that is known by the name of its class only, as in another process's report."""
+    pending: list[type[QuantPipelinesError]] = [QuantPipelinesError]
+    while pending:
+        kind = pending.pop()
+        if kind.__name__ == name:
+            return kind.code
+        pending += kind.__subclasses__()
+    return None
+
+
 class OperatorActionRequired(QuantPipelinesError):
     """A person must change configuration, the machine or a decision; retrying cannot help."""
 

@@ -11,8 +11,9 @@ from typing import Any
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, BATCH_WRITABLE_EVENTS
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from sqlalchemy import select
 
 _INSERT = SqlEventLogStorageTable.insert()
 _INSERT_AND_TELL_ID = _INSERT.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
@@ -33,16 +34,36 @@ class BatchedEvents(SqlEventLogStorage):
             for event in events:
                 self.store_event(event)
             return
+        self.store_together(events)
+
+    def store_together(self, events: Sequence[EventLogEntry], *, repeated: bool = False) -> None:
+        """Write all or none of the events. Repeated: they may be there, because only the answer was lost."""
         entries = [_planned_once(event) for event in events]
         rows = [self._event_to_row(entry) for entry in entries]
         if self.is_run_sharded:
             self._insert_by_run(rows)
-        with self.index_transaction() as connection:
-            ids = list(connection.execute(_INSERT_AND_TELL_ID, rows).scalars())
-            self._note_assets(connection, entries, ids)
+        ids = self._ids_of(rows) if repeated else []
+        if not ids:
+            with self.index_transaction() as connection:
+                ids = list(connection.execute(_INSERT_AND_TELL_ID, rows).scalars())
+                self._note_assets(connection, entries, ids)
         for entry, event_id in zip(entries, ids, strict=True):
-            if entry.dagster_event_type in ASSET_CHECK_EVENTS:
+            if entry.dagster_event_type in ASSET_CHECK_EVENTS and not (repeated and self._check_is_noted(event_id)):
                 self.store_asset_check_event(entry, event_id)
+
+    def _ids_of(self, rows: Sequence[dict[str, Any]]) -> list[int]:
+        """The ids of these very events; none where they are not stored."""
+        events = SqlEventLogStorageTable.c
+        runs, texts = {row["run_id"] for row in rows}, {row["event"] for row in rows}
+        found = select(events.event, events.id).where(events.run_id.in_(runs), events.event.in_(texts))
+        with self.index_connection() as connection:
+            ids = {row.event: row.id for row in connection.execute(found)}
+        return [ids[row["event"]] for row in rows] if ids else []
+
+    def _check_is_noted(self, event_id: int) -> bool:
+        noted = AssetCheckExecutionsTable.c.evaluation_event_storage_id == event_id
+        with self.index_connection() as connection:
+            return connection.execute(select(AssetCheckExecutionsTable.c.id).where(noted)).first() is not None
 
     def _insert_by_run(self, rows: Sequence[dict[str, Any]]) -> None:
         for run_id in dict.fromkeys(row["run_id"] for row in rows):

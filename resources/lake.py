@@ -9,18 +9,10 @@ from pathlib import Path
 import dagster as dg
 
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.errors import Conflict
 from quant_pipelines.lake import Fence, Lake, Writer
 from quant_pipelines.settings import Settings
 from resources.lease import held_lease
-
-_ALIVE = frozenset({dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED})
-
-
-class RunIsOver(Conflict):
-    """The run was ended while its process lived on; what it computed is not published (target R2)."""
-
-    code = "QP402"
+from resources.publishing import publishing
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -48,15 +40,8 @@ class LakeResource(dg.ConfigurableResource):
         )
 
     def fence(self, context: dg.AssetExecutionContext) -> Fence:
-        """Asks, right before a commit, whether the run still counts."""
-
-        def require_alive() -> None:
-            run = context.instance.get_run_by_id(context.run.run_id)
-            if run is None or run.status not in _ALIVE:
-                status = "deleted" if run is None else run.status.value
-                raise RunIsOver(f"Run {context.run.run_id} is {status}, so it publishes nothing. Launch it again.")
-
-        return require_alive
+        """A commit happens before the run is ended, or not at all."""
+        return lambda: publishing(context.instance, context.run.run_id)
 
 
 @cache

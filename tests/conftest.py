@@ -36,16 +36,17 @@ settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")
-def new_database() -> Iterator[Callable[[], str]]:
-    """Makes a new, empty database on the server of QP_TEST_POSTGRES_URL; all are dropped when the tests are over."""
+def new_database() -> Iterator[Callable[..., str]]:
+    """Makes a database on the server of QP_TEST_POSTGRES_URL, empty or as the one of a URL; none outlives the tests."""
     server = os.environ.get("QP_TEST_POSTGRES_URL", "")
     if not server:
         _unavailable("QP_TEST_POSTGRES_URL is not set", "postgresql://postgres@127.0.0.1:5432/test")
     names: list[str] = []
 
-    def make() -> str:
+    def make(copied_from: str = "") -> str:
         names.append(f"qp_test_{uuid.uuid4().hex}")
-        _administer(server, f'CREATE DATABASE "{names[-1]}"')
+        template = copied_from.rpartition("/")[2] or "template1"
+        _administer(server, f'CREATE DATABASE "{names[-1]}" TEMPLATE "{template}"')
         return f"{server.rsplit('/', 1)[0]}/{names[-1]}"
 
     yield make
@@ -54,7 +55,7 @@ def new_database() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(new_database: Callable[[], str]) -> str:
+def postgres_url(new_database: Callable[..., str]) -> str:
     """One database for the whole session, for tests that can share it. Dagster and MLflow cannot share one."""
     return new_database()
 

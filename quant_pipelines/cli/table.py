@@ -1,6 +1,6 @@
 """`qp table`: look into the lake."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ from rich.table import Table as Shown
 from quant_pipelines.calendars import Session, parse_session, session_key
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
-from quant_pipelines.lake import Lake, Table, Window, Writer
+from quant_pipelines.lake import Lake, Leftover, Table, Window, Writer, WritersAtWork
 from quant_pipelines.lake.tables import TABLES
 from quant_pipelines.markets.market import OPERATIONS
 from quant_pipelines.settings import Settings
@@ -139,6 +139,44 @@ def repair(market: MarketName, name: TableName) -> None:
         console.print(f"Earlier versions still hold what they held. Fetch the sessions again: `qp backfill {market}`.")
     else:
         console.print(f"{market}/{name}: nothing is damaged.")
+
+
+@table.command()
+def sweep(
+    *,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove them. Without this they are only listed.")] = False,
+    hours: Annotated[float, typer.Option(help="Leave alone what was touched within so many hours.", min=0)] = 24,
+) -> None:
+    """List what writers that died have left behind in any table: files that no version refers to."""
+    lake, age = open_lake(Settings()), timedelta(hours=hours)
+    busy: list[WritersAtWork] = []
+    found: list[Leftover] = []
+    for name in lake.stored_tables():
+        try:
+            found += _swept(name, lake.sweep(name, age=age) if delete else lake.leftovers(name, age=age))
+        except WritersAtWork as error:
+            busy.append(error)
+            console.print(f"[yellow]{error}[/]")
+    size = f"{len(found)} files, {sum(each.size_bytes for each in found) / 1e6:.1f} MB"
+    if not found:
+        console.print(f"Nothing is left over that was not touched for {hours:g} hours.")
+    elif delete:
+        console.print(f"Removed {size}.")
+    else:
+        console.print(
+            f"{size} are left over. Every version reads without them; `qp table sweep --delete` removes them."
+        )
+    if busy:
+        raise busy[0]
+
+
+def _swept(name: str, leftovers: list[Leftover]) -> list[Leftover]:
+    for each in leftovers:
+        console.print(
+            f"{name}/{each.path}: {each.reason}, {each.size_bytes} bytes, {each.modified:%Y-%m-%d %H:%M} UTC",
+            soft_wrap=True,
+        )
+    return leftovers
 
 
 def _open(market: str, name: str) -> Table:

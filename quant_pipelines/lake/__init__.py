@@ -12,8 +12,10 @@ from quant_pipelines.lake.failures import (
     TooManyRaces,
     UnknownColumn,
     UnknownVersion,
+    WritersAtWork,
 )
 from quant_pipelines.lake.lake import Lake, Table
+from quant_pipelines.lake.sweeping import Leftover
 from quant_pipelines.lake.values import (
     EMPTY_SESSION,
     Announce,
@@ -42,6 +44,7 @@ __all__ = [
     "FileDamaged",
     "FileSummary",
     "Lake",
+    "Leftover",
     "LogDamaged",
     "RowsRejected",
     "SessionChange",
@@ -57,5 +60,6 @@ __all__ = [
     "VersionStatus",
     "Window",
     "Writer",
+    "WritersAtWork",
     "no_fence",
 ]

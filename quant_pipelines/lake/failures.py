@@ -104,6 +104,18 @@ class TooManyRaces(Conflict):
         )
 
 
+class WritersAtWork(Conflict):
+    """Somebody writes the table now, so nobody can tell what is left over."""
+
+    code = "QP412"
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"A writer is at work on {where}; its files look like leftovers until it commits. "
+            "Nothing was removed. Sweep again when it is done."
+        )
+
+
 class FileDamaged(StoreDamaged):
     """A data file's bytes are not those that were written; no row of it is served."""
 

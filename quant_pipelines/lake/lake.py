@@ -3,18 +3,20 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pyarrow as pa
 
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
-from quant_pipelines.lake import reading, upkeep
+from quant_pipelines.lake import reading, sweeping, upkeep
 from quant_pipelines.lake.comparing import changed_cells
 from quant_pipelines.lake.ids import TYPE_NAMES
 from quant_pipelines.lake.log import Log, stored_schema
 from quant_pipelines.lake.rows import IncomingRows, ids_of
 from quant_pipelines.lake.schemas import TableSchema
-from quant_pipelines.lake.storage import Store, folders_of, store_at
+from quant_pipelines.lake.storage import Store, store_at, stored_tables
+from quant_pipelines.lake.sweeping import SAFE_AGE, Leftover
 from quant_pipelines.lake.values import (
     EVERYTHING,
     Announce,
@@ -68,7 +70,20 @@ class Lake:
 
     def names(self, market: str) -> list[str]:
         """The tables that a market has."""
-        return folders_of(self.root, market, self._options)
+        return [name for owner, _, name in (each.partition("/") for each in self.stored_tables()) if owner == market]
+
+    def stored_tables(self) -> list[str]:
+        """Every table that was ever written, as market/table, whether its schema is known here or not."""
+        return stored_tables(self.root, self._options)
+
+    def leftovers(self, table: str, *, age: timedelta = SAFE_AGE) -> list[Leftover]:
+        """Files of writers that died: no version refers to them, and nobody touched them for so long."""
+        before = self._clock.now() - age
+        return sweeping.leftovers(table, self._store(*table.split("/")), before=before)
+
+    def sweep(self, table: str, *, age: timedelta = SAFE_AGE) -> list[Leftover]:
+        """Remove the leftovers. Raises WritersAtWork where somebody writes the table now."""
+        return sweeping.sweep(table, self._store(*table.split("/")), clock=self._clock, age=age)
 
     def _store(self, market: str, name: str) -> Store:
         for each in (market, name):
@@ -112,7 +127,9 @@ class Table:
         """
         incoming = IncomingRows(rows, self.schema, window)
         replacement = Replacement(self._log, incoming, writer, fence, announce)
-        outcome = replacement.run()
+        with self._log.store.writing():
+            outcome = replacement.run()
+            compacted = upkeep.tidy(self._log, outcome, writer)
         wanted = replacement.wanted
         return Commit(
             version=outcome.version,
@@ -123,7 +140,7 @@ class Table:
             bytes_written=replacement.bytes_written,
             raced_equal=outcome.raced_equal,
             healed=outcome.healed,
-            compacted=upkeep.tidy(self._log, outcome, writer),
+            compacted=compacted,
         )
 
     def read(
@@ -178,11 +195,13 @@ class Table:
 
     def quarantine_damaged(self, *, writer: Writer, window: Window | None = None) -> list[Damage]:
         """Take damaged files out of the newest version, so that their sessions are missing rather than unreadable."""
-        return upkeep.take_out_damaged(self._log, window or EVERYTHING, writer)
+        with self._log.store.writing():
+            return upkeep.take_out_damaged(self._log, window or EVERYTHING, writer)
 
     def compact(self, writer: Writer = _UPKEEP) -> int:
         """Merge each period into one file; the number of periods merged. Content and ids stay."""
-        return upkeep.merge_all(self._log, writer)
+        with self._log.store.writing():
+            return upkeep.merge_all(self._log, writer)
 
     def files(self) -> FileSummary:
         snapshot = self._log.snapshot()

@@ -1,12 +1,13 @@
 """Where a table's files lie: a local folder or an S3-compatible store. Files are named by their content."""
 
+import fcntl
 import os
 import stat
 import uuid
-from collections.abc import Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +16,21 @@ from urllib.parse import urlparse
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from quant_pipelines.lake.failures import storage_failure
+from quant_pipelines.lake.failures import WritersAtWork, storage_failure
 from quant_pipelines.lake.values import Trace, ignore
 
 STAGED_PREFIX = "_staged-"
+LOG_FOLDER = "_delta_log"
+_LOCK = "_writers.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as it lies in storage, whether any version knows it or not."""
+
+    path: str
+    size_bytes: int
+    modified: datetime
 
 
 class Store(Protocol):
@@ -48,8 +60,18 @@ class Store(Protocol):
         """Make sure that a file which the table format wrote survives a crash of the machine."""
         ...
 
-    def remove_stale(self, before: datetime) -> int:
-        """Remove what writers that died have left behind; the number of files."""
+    def files(self) -> Sequence[StoredFile]:
+        """Everything that lies there, in order of paths."""
+        ...
+
+    def remove(self, path: str) -> None: ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Entered by every writer for as long as its files may not be swept away."""
+        ...
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Entered while no writer is at work, who then waits; raises WritersAtWork where one is."""
         ...
 
 
@@ -60,19 +82,11 @@ def store_at(root: str, folder: str, options: Mapping[str, str], trace: Trace) -
     return LocalStore(Path(root).absolute() / folder, trace)
 
 
-def folders_of(root: str, folder: str, options: Mapping[str, str]) -> list[str]:
-    """The folders in a folder below the lake's root, by name; none where it does not exist."""
+def stored_tables(root: str, options: Mapping[str, str]) -> list[str]:
+    """The folders below the lake's root that hold a table's log, as market/table."""
     if root.startswith("s3://"):
-        files: pafs.FileSystem = pafs.S3FileSystem(**_s3_arguments(options))
-        parts = urlparse(root)
-        base = f"{parts.netloc}{parts.path}".rstrip("/")
-    else:
-        files, base = pafs.LocalFileSystem(), str(Path(root).absolute())
-    try:
-        found = files.get_file_info(pafs.FileSelector(f"{base}/{folder}", allow_not_found=True))
-    except OSError as error:
-        raise storage_failure(error, "list", f"{root}/{folder}") from error
-    return sorted(each.base_name for each in found if each.type == pafs.FileType.Directory)
+        return ObjectStore(root.rstrip("/"), dict(options)).folders_with_a_log()
+    return sorted(str(log.parent.relative_to(root)) for log in Path(root).glob(f"*/*/{LOG_FOLDER}"))
 
 
 @dataclass(frozen=True)
@@ -133,11 +147,48 @@ class LocalStore:
             raise storage_failure(error, "look at", str(self.root / path)) from error
         return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def remove_stale(self, before: datetime) -> int:
-        stale = [each for each in self.root.glob(f"*/{STAGED_PREFIX}*") if each.stat().st_mtime < before.timestamp()]
-        for each in stale:
-            each.unlink(missing_ok=True)
-        return len(stale)
+    def files(self) -> Sequence[StoredFile]:
+        found: list[StoredFile] = []
+        for each in sorted(self.root.glob("*/*")):
+            with suppress(FileNotFoundError):  # a staged file that got its name meanwhile
+                known = each.stat()
+                modified = datetime.fromtimestamp(known.st_mtime, UTC)
+                found.append(StoredFile(str(each.relative_to(self.root)), known.st_size, modified))
+        return found
+
+    def remove(self, path: str) -> None:
+        try:
+            (self.root / path).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_failure(error, "remove", str(self.root / path)) from error
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        try:
+            with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                yield
+        except BlockingIOError as error:
+            raise WritersAtWork(self.url) from error
+
+    @contextmanager
+    def _locked(self, how: int) -> Generator[None]:
+        """A lock that is gone when its process dies, whatever killed it."""
+        path = self.root / _LOCK
+        try:
+            _make_folder(self.root)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise storage_failure(error, "open", str(path)) from error
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
 
     def make_durable(self, path: str) -> None:
         target = self.root / path
@@ -221,10 +272,42 @@ class ObjectStore:
     def make_durable(self, path: str) -> None:
         """An acknowledged object is durable."""
 
-    def remove_stale(self, before: datetime) -> int:
+    def files(self) -> Sequence[StoredFile]:
         """An upload that was never completed is not an object; the store's own rules drop it."""
-        del before
-        return 0
+        prefix = self._key("")
+        found = [
+            StoredFile(each.path.removeprefix(prefix), each.size, datetime.fromtimestamp(each.mtime_ns / 1e9, UTC))
+            for each in self._listed(prefix, recursive=True)
+            if each.is_file
+        ]
+        return sorted(found, key=lambda file: file.path)
+
+    def folders_with_a_log(self) -> list[str]:
+        prefix = self._key("")
+        markets = [each.path for each in self._listed(prefix) if not each.is_file]
+        folders = [each.path for market in markets for each in self._listed(market) if not each.is_file]
+        logs = [folder for folder in folders if self._listed(f"{folder}/{LOG_FOLDER}")]
+        return sorted(folder.removeprefix(prefix) for folder in logs)
+
+    def _listed(self, prefix: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
+        selector = pafs.FileSelector(prefix.rstrip("/"), allow_not_found=True, recursive=recursive)
+        try:
+            return self._files.get_file_info(selector)
+        except OSError as error:
+            raise storage_failure(error, "list", self.url) from error
+
+    def remove(self, path: str) -> None:
+        try:
+            self._files.delete_file(self._key(path))
+        except OSError as error:
+            raise storage_failure(error, "remove", f"{self.url}/{path}") from error
+
+    def writing(self) -> AbstractContextManager[None]:
+        """There is no lock in an object store that a dead writer would lose: the age of a file has to do."""
+        return nullcontext()
+
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def _s3_arguments(options: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Upkeep: few files per period, damaged files found and taken out. Content ids never change here."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 from quant_pipelines.calendars import Session
 from quant_pipelines.errors import DependencyFailed, StoreDamaged
@@ -16,8 +15,6 @@ from quant_pipelines.lake.writing import ATTEMPTS, Outcome, staged_file
 
 # A month of daily appends is merged twice on its way and once when it is over.
 FILES_PER_PERIOD = 8
-# No write lasts a day: what is still staged then belongs to a process that died.
-_STALE_AFTER = timedelta(days=1)
 
 
 def tidy(log: Log, outcome: Outcome, writer: Writer) -> int:
@@ -51,7 +48,6 @@ def merge_all(log: Log, writer: Writer) -> int:
     snapshot = log.snapshot()
     if snapshot is None:
         return 0
-    log.store.remove_stale(log.clock.now() - _STALE_AFTER)
     periods = [file.period for file in snapshot.files]
     return sum(merge(log, period, writer) for period in sorted(set(periods)) if periods.count(period) > 1)
 

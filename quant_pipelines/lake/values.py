@@ -1,14 +1,16 @@
 """The lake's values: what is asked of a table, and what it answers."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
 from quant_pipelines.calendars import Session
 from quant_pipelines.digest import digest_json
 
-# Asked right before a commit; raises to abandon it.
-Fence = Callable[[], None]
+# Entered right before a commit and left right after it. Raises to abandon the commit; while it is entered,
+# nobody can end the writer.
+Fence = Callable[[], AbstractContextManager[None]]
 # Told, before a commit and also where there is nothing to commit, the content id of every session that the window
 # will hold; raises to abandon it. May be told the same twice.
 Announce = Callable[[Mapping[Session, str]], None]
@@ -22,8 +24,9 @@ AsOf = int | datetime | None
 EMPTY_SESSION = digest_json([])
 
 
-def no_fence() -> None:
+def no_fence() -> AbstractContextManager[None]:
     """Every commit may happen."""
+    return nullcontext()
 
 
 def unannounced(ids: Mapping[Session, str]) -> None:

@@ -106,18 +106,16 @@ class Replacement:
         self.announce(wanted)
         if not added and not removed:
             return Outcome(base=base, version=base.version, raced_equal=raced_equal, healed=healed)
-        self.fence()
-        version = self.log.commit(
-            base,
-            Change(
-                operation="replace",
-                writer=self.writer,
-                added=added,
-                removed=removed,
-                sessions=changed,
-                rows=self._rows_of(changed),
-            ),
+        change = Change(
+            operation="replace",
+            writer=self.writer,
+            added=added,
+            removed=removed,
+            sessions=changed,
+            rows=self._rows_of(changed),
         )
+        with self.fence():
+            version = self.log.commit(base, change)
         return Outcome(
             base=base,
             version=version,

@@ -1,4 +1,4 @@
-"""Incidents: every failed run, once, with what to do about it.
+"""Incidents: every failed run and every failed look at a source, once, with what to do about it.
 
 They belong to the installation, not to one market: a run may hold assets of several.
 """
@@ -19,7 +19,7 @@ _DAY = timedelta(days=1) - timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """One failed run. The run id is its correlation id (X-28)."""
+    """One failure. The run id is its correlation id (X-28); what failed before there was a run names itself there."""
 
     run_id: str
     job: str
@@ -30,11 +30,13 @@ class Incident:
 
 
 def record_incident(lake: Lake, incident: Incident) -> None:
-    """Add the incident to its day; recording it twice leaves one."""
+    """Add the incident to its day; recording it again changes nothing."""
     day = midnight(incident.seen_at.date())
     window = Window(day, day + _DAY)
     table = lake.table(OPERATIONS, INCIDENTS)
-    known = [row for row in table.read(window).to_pylist() if row["run_id"] != incident.run_id]
+    known = table.read(window).to_pylist()
+    if incident.run_id in {row["run_id"] for row in known}:
+        return
     rows = pa.Table.from_pylist([*known, {"session": day, **asdict(incident)}], schema=INCIDENTS.arrow)
     table.replace(rows, window=window, writer=_REPORTER)
 

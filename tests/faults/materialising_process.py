@@ -3,8 +3,8 @@
 Reads requests, one JSON line each: {"start": task} answers {"pid": ...} at once, and {"wait": pid} answers
 {"killed": ...} when that process is over. What a process does stands in its report, one JSON line each.
 
-A task: home, report, market (its entry), first, last, kill_at (the step of the lake to die at, counted from 0),
-hold_at with release (the step to stand still at, until that file is there).
+A task: home, report, environment, market (its entry), first, last, kill_at (the step of the lake to die at,
+counted from 0), hold_at with release (the step to stand still at, until that file is there).
 """
 
 import json
@@ -88,6 +88,8 @@ def listened_to(steps: Callable[[str], None]) -> type[LakeResource]:
 def materialise(task: dict[str, Any], report: Report) -> None:
     """The refresh job of one market over the sessions, as one run."""
     home = Path(task["home"])
+    os.environ.pop("QP_DATABASE_URL", None)
+    os.environ.update(task["environment"])
     lake = listened_to(Steps(task, report))(root=str(home / "lake"), leases=str(home / "leases"))
     tags = {"dagster/asset_partition_range_start": task["first"], "dagster/asset_partition_range_end": task["last"]}
     with dg.DagsterInstance.from_config(str(home)) as instance:

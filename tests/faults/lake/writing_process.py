@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import pyarrow.parquet
 
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.errors import QuantPipelinesError
-from quant_pipelines.lake import Lake, Table, Window, Writer
+from quant_pipelines.lake import Lake, Table, Window, Writer, no_fence
 from quant_pipelines.lake.schemas import Column, TableSchema
 
 FIRST = datetime(2024, 1, 1)
@@ -72,18 +73,19 @@ def tell(report: int, **what: Any) -> None:
 def meeting(task: dict[str, Any]) -> Any:
     """A fence at which two writers wait for each other, the first time that each comes by."""
     if "meet" not in task:
-        return lambda: None
+        return no_fence
     here, there = (Path(task["meet"]) / name for name in (task["name"], task["other"]))
 
-    def meet() -> None:
+    def meet() -> AbstractContextManager[None]:
         if here.exists():
-            return
+            return no_fence()
         here.touch()
         ends = time.monotonic() + WAIT_SECONDS
         while not there.exists():
             if time.monotonic() > ends:
                 raise TimeoutError("the other writer never came")
             time.sleep(0.001)
+        return no_fence()
 
     return meet
 

@@ -1,6 +1,7 @@
 """The price assets run by Dagster: events, versions, staleness, checks that block."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import dagster as dg
@@ -197,10 +198,10 @@ def test_a_run_that_was_ended_publishes_nothing(graph, monkeypatch):
     def fence(self, context):
         inner = original(self, context)
 
-        def ended_meanwhile() -> None:
+        def ended_meanwhile() -> AbstractContextManager[None]:
             report(context.instance, context.run)
             seen.append(context.run.run_id)
-            inner()
+            return inner()
 
         return ended_meanwhile
 

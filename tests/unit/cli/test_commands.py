@@ -194,3 +194,17 @@ def test_stopping_the_servers_leaves_no_process_behind(tmp_path, how):
         up.send_signal(how)
         up.communicate(timeout=60)
         assert processes_of(home) == []
+
+
+def test_what_dead_writers_left_is_listed_and_removed_only_when_told(shell):
+    done = shell.qp("table", "sweep")
+    assert (done.returncode, done.stdout) == (0, "Nothing is left over that was not touched for 24 hours.\n")
+    left = shell.home / "var" / "lake" / "demo" / "prices" / "period=2024-01" / "_staged-0123abcd"
+    left.write_bytes(b"half a file")
+    listed = shell.qp("table", "sweep", "--hours", "0")
+    assert "demo/prices/period=2024-01/_staged-0123abcd: half written, 11 bytes" in listed.stdout
+    assert "1 files, 0.0 MB are left over" in listed.stdout
+    assert left.exists()
+    assert "Removed 1 files" in shell.qp("table", "sweep", "--hours", "0", "--delete").stdout
+    assert not left.exists()
+    assert shell.qp("table", "verify", "demo", "prices").returncode == 0

@@ -6,14 +6,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.lake import FileDamaged, Lake, SessionConflict, StorageFailed, Table, Window, Writer
+from quant_pipelines.lake import (
+    Fence,
+    FileDamaged,
+    Lake,
+    SessionConflict,
+    StorageFailed,
+    Table,
+    Window,
+    Writer,
+    no_fence,
+)
 from quant_pipelines.lake.schemas import TableSchema
 
 Days = Callable[..., Window]
@@ -71,9 +82,13 @@ def options(endpoint: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def table(options: dict[str, str], schema: TableSchema, request: pytest.FixtureRequest) -> Table:
-    root = f"s3://{BUCKET}/{request.node.name}"
-    return Lake(root, clock=SystemClock(), storage_options=options).table("demo", schema)
+def lake(options: dict[str, str], request: pytest.FixtureRequest) -> Lake:
+    return Lake(f"s3://{BUCKET}/{request.node.name}", clock=SystemClock(), storage_options=options)
+
+
+@pytest.fixture
+def table(lake: Lake, schema: TableSchema) -> Table:
+    return lake.table("demo", schema)
 
 
 def test_versions_ids_and_merges_are_as_in_a_folder(
@@ -102,13 +117,14 @@ def test_a_stored_table_is_found_by_its_name(options: dict[str, str], table: Tab
     assert (lake.names("demo"), lake.names("elsewhere")) == (["bars"], [])
 
 
-def first_time(barrier: threading.Barrier) -> Callable[[], None]:
+def first_time(barrier: threading.Barrier) -> Fence:
     """A fence at which both writers wait for each other once: both have then planned on the same version."""
     met: list[int] = []
 
-    def fence() -> None:
+    def fence() -> AbstractContextManager[None]:
         if not met:
             met.append(barrier.wait())
+        return no_fence()
 
     return fence
 
@@ -141,6 +157,24 @@ def test_two_writers_of_different_sessions_both_succeed(table: Table, rows, days
         results = run_together(write(2 * turn), write(2 * turn + 1))
         assert not any(isinstance(result, SessionConflict) for result in results)
     assert table.read().equals(rows(range(8)))
+
+
+def test_leftovers_are_found_and_swept_and_no_version_misses_them(lake: Lake, table: Table, rows, days, writer: Writer):
+    def refused() -> AbstractContextManager[None]:
+        raise InterruptedError("the writer dies here")
+
+    for level in (1.0, 2.0):
+        table.replace(rows([0], level=level), window=days(0), writer=writer)
+    with pytest.raises(InterruptedError):
+        table.replace(rows([0], level=3.0), window=days(0), writer=writer, fence=refused)
+    assert lake.stored_tables() == [table.name]
+    assert lake.sweep(table.name) == [], "it is younger than a day"
+    (listed,) = lake.leftovers(table.name, age=timedelta(0))
+    assert (listed.reason, listed.path.startswith("period=2024-01/")) == ("never committed", True)
+    assert lake.sweep(table.name, age=timedelta(0)) == [listed]
+    assert lake.leftovers(table.name, age=timedelta(0)) == []
+    assert [table.read(as_of=version).equals(rows([0], level=float(version))) for version in (1, 2)] == [True, True]
+    assert table.verify() == []
 
 
 def test_two_writers_of_one_session_end_in_one_commit_and_one_conflict(table: Table, rows, days: Days, writer: Writer):

@@ -1,6 +1,7 @@
 """Laws of a table, checked against a dictionary that does the same slowly."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -201,8 +202,15 @@ def test_a_fence_keeps_a_late_writer_out(table: Table, rows, days: Callable[...,
         table.replace(rows([0], level=5.0), window=days(0), writer=writer, fence=closed)
     assert (table.version(), table.read().equals(rows([0]))) == (1, True)
     passed: list[str] = []
-    table.replace(rows([0], level=5.0), window=days(0), writer=writer, fence=lambda: passed.append("asked"))
-    assert (table.version(), passed) == (2, ["asked"])
+
+    @contextmanager
+    def told() -> Iterator[None]:
+        passed.append(f"entered at version {table.version()}")
+        yield
+        passed.append(f"left at version {table.version()}")
+
+    table.replace(rows([0], level=5.0), window=days(0), writer=writer, fence=told)
+    assert passed == ["entered at version 1", "left at version 2"]
 
 
 def test_another_schema_is_refused_and_told_apart(

@@ -1,6 +1,5 @@
 """Upkeep keeps files few and content as it is."""
 
-import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -10,7 +9,6 @@ import pytest
 
 from quant_pipelines.lake import FileDamaged, Lake, Table, Window, Writer
 from quant_pipelines.lake.log import CHECKPOINT_EVERY
-from quant_pipelines.lake.storage import STAGED_PREFIX
 from quant_pipelines.lake.upkeep import FILES_PER_PERIOD
 from quant_pipelines.lake.values import Commit
 
@@ -68,19 +66,6 @@ def test_a_damaged_file_does_not_keep_others_from_being_written(table: Table, ro
         assert append(table, rows, days, writer, day).compacted == 0
     with pytest.raises(FileDamaged, match="session 2024-01-01"):
         table.read(days(0, 11))
-
-
-def test_leftovers_of_dead_writers_are_removed_after_a_day(table: Table, rows, days: Days, writer: Writer):
-    append(table, rows, days, writer, 0)
-    period = folder(table) / "period=2024-01"
-    old, fresh = period / f"{STAGED_PREFIX}old", period / f"{STAGED_PREFIX}fresh"
-    for each in (old, fresh):
-        each.write_bytes(b"half a file")
-    now = table._log.clock.now().timestamp()
-    os.utime(old, (now - 90_000, now - 90_000))
-    os.utime(fresh, (now, now))
-    table.compact()
-    assert (old.exists(), fresh.exists(), table.read().num_rows) == (False, True, 3)
 
 
 def test_a_merge_that_loses_its_race_leaves_everything_as_it_is(

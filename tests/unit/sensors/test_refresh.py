@@ -1,14 +1,12 @@
 """When data is fetched: after each close in the market's own zone, and only where the source moved."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 import pytest
 
 from quant_pipelines.calendars import parse_session
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.errors import DataRejected
-from quant_pipelines.lake import Lake, Window, no_fence
+from quant_pipelines.lake import Window, no_fence
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import Collector, Publisher
 from quant_pipelines.sources import Watermark
@@ -159,17 +157,3 @@ def test_a_long_history_is_one_run(tmp_path, instance, resources):
     assert request.tags["dagster/asset_partition_range_end"] == "2024-06-17"
     assert request.tags[MARKET_TAG] == "us"
     assert request.tags[WATERMARK_TAG] in request.run_key
-
-
-def test_a_failed_run_becomes_one_incident(tmp_path):
-    from quant_pipelines.monitoring import Incident, incidents, record_incident
-
-    lake = Lake(str(tmp_path), clock=SystemClock())
-    incident = Incident(
-        run_id="r1", job="refresh_us", step="us__prices", code="QP203", message="Broken.",
-        seen_at=datetime(2024, 6, 3, 12, tzinfo=UTC),
-    )  # fmt: skip
-    record_incident(lake, incident)
-    record_incident(lake, incident)
-    (row,) = incidents(lake).to_pylist()
-    assert (row["run_id"], row["code"], row["message"]) == ("r1", "QP203", "Broken.")
