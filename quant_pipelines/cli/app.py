@@ -12,6 +12,7 @@ from quant_pipelines.cli.doctor import doctor
 from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
 from quant_pipelines.cli.markets import markets
+from quant_pipelines.cli.strategies import strategies
 from quant_pipelines.cli.table import table
 from quant_pipelines.errors import QuantPipelinesError
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="quant_pipelines: market prices in, governed trading models out.",
 )
-for command in (demo, up, doctor, markets, ingest, backfill):
+for command in (demo, up, doctor, markets, strategies, ingest, backfill):
     app.command()(command)
 app.add_typer(table, name="table")
 app.add_typer(journal, name="journal")
