@@ -12,7 +12,7 @@ from quant_pipelines.digest import digest_json
 from quant_pipelines.lake import reading, upkeep
 from quant_pipelines.lake.comparing import changed_cells
 from quant_pipelines.lake.ids import TYPE_NAMES
-from quant_pipelines.lake.log import Log
+from quant_pipelines.lake.log import Log, stored_schema
 from quant_pipelines.lake.rows import IncomingRows, ids_of
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import store_at
@@ -56,11 +56,18 @@ class Lake:
     def table(self, market: str, schema: TableSchema) -> "Table":
         """One market's table; it is made when it is first written."""
         for name in (market, schema.name):
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} names no folder. Use small letters, digits and _, a letter first.")
+            _require_name(name)
         _require_storable(schema)
         store = store_at(self.root, f"{market}/{schema.name}", self._options, self._trace)
         return Table(Log(f"{market}/{schema.name}", schema, store, self._clock, self._trace))
+
+    def stored(self, market: str, name: str) -> "Table | None":
+        """A table as it was made, whatever the code says today; None where there is none."""
+        for part in (market, name):
+            _require_name(part)
+        store = store_at(self.root, f"{market}/{name}", self._options, self._trace)
+        schema = stored_schema(f"{market}/{name}", store)
+        return None if schema is None else Table(Log(f"{market}/{name}", schema, store, self._clock, self._trace))
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,11 @@ class Table:
         snapshot = self._log.snapshot()
         files = () if snapshot is None else snapshot.files
         return FileSummary(len(files), sum(file.size_bytes for file in files), len({file.period for file in files}))
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} names no folder. Use small letters, digits and _, a letter first.")
 
 
 def _data_version(ids: Mapping[Session, str]) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
 from quant_pipelines.lake.failures import LogDamaged, TableSchemaChanged, UnknownVersion, storage_failure
-from quant_pipelines.lake.recorded import METADATA, created_at, described, differences, foreign, info
+from quant_pipelines.lake.recorded import METADATA, created_at, described, differences, foreign, info, schema_of
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import Store
 from quant_pipelines.lake.values import AsOf, CommitInfo, SessionChange, Trace, Window, Writer, period_of
@@ -270,6 +270,26 @@ class Log:
             RemoveAction(file.path, content, moment, file.size_bytes, {PERIOD: file.period}) for file in change.removed
         ]
         return [*added, *removed]
+
+
+def stored_schema(name: str, store: Store) -> TableSchema | None:
+    """The schema that a table was made with; None where there is no such table."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    try:
+        text = DeltaTable(store.url, storage_options=store.options).metadata().configuration.get(_SCHEMA)
+    except TableNotFoundError:
+        return None
+    except OSError as error:
+        raise storage_failure(error, "open", store.url) from error
+    except DeltaError as error:
+        if not DeltaTable.is_deltatable(store.url, store.options):
+            return None
+        raise LogDamaged(name, str(error).splitlines()[0]) from error
+    if text is None:
+        raise LogDamaged(name, "it was not made by this library")
+    return schema_of(name.rpartition("/")[2], text)
 
 
 def _log_entry(version: int) -> str:

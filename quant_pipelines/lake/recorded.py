@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quant_pipelines.lake.ids import TYPE_NAMES
-from quant_pipelines.lake.schemas import TableSchema
+from quant_pipelines.lake.schemas import Column, TableSchema
 from quant_pipelines.lake.values import CommitInfo, Writer
 
 # Where our part of a commit's description stands.
@@ -35,6 +35,17 @@ def created_at(entry: Mapping[str, Any]) -> datetime:
 def described(schema: TableSchema) -> str:
     columns = {column.name: [TYPE_NAMES[column.type], column.nullable, column.identity] for column in schema.columns}
     return json.dumps({"key": list(schema.key), "columns": columns}, sort_keys=True)
+
+
+def schema_of(name: str, text: str) -> TableSchema:
+    """The schema that `described` wrote down; what its columns mean was not."""
+    stored = json.loads(text)
+    types = {said: kind for kind, said in TYPE_NAMES.items()}
+    columns = [
+        Column(each, types[kind], "", nullable, identity)
+        for each, (kind, nullable, identity) in stored["columns"].items()
+    ]
+    return TableSchema(name, "", tuple(stored["key"]), tuple(columns))
 
 
 def differences(stored: Mapping[str, Any], schema: TableSchema) -> list[str]:
