@@ -56,12 +56,12 @@ class TrainingWindow(Entry, frozen=True):
             raise ValueError(f"found {found}; give one of years, months and sessions")
         return self
 
-    def first(self, cutoff: Session, calendar: Calendar) -> Session:
-        """The first session of the window that ends with the cutoff."""
+    def of(self, cutoff: Session, calendar: Calendar, *, earliest: Session) -> list[Session]:
+        """The sessions of the window that ends with the cutoff, none before the earliest."""
         if self.sessions is not None:
-            return calendar.offset(cutoff, 1 - self.sessions)
+            return calendar.sessions(earliest, cutoff)[-self.sessions :]
         after = _months_before(cutoff, self.months or _MONTHS * (self.years or 0))
-        return next(each for each in calendar.sessions(after, cutoff) if each > after)
+        return [each for each in calendar.sessions(max(after, earliest), cutoff) if each > after]
 
 
 class Training(Entry, frozen=True):

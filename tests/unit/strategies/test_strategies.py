@@ -190,4 +190,11 @@ def test_a_file_may_say_that_there_are_none(tmp_path):
 )
 def test_a_window_reaches_back_from_the_cutoff(window, first):
     """A year back from the 29th of February begins after the 28th of the year before."""
-    assert window.first(datetime(2024, 2, 29), calendar_named("XSHG")) == first
+    sessions = window.of(datetime(2024, 2, 29), calendar_named("XSHG"), earliest=datetime(2020, 1, 2))
+    assert (sessions[0], sessions[-1]) == (first, datetime(2024, 2, 29))
+
+
+def test_a_window_begins_with_the_market():
+    begins = datetime(2024, 2, 26)
+    for window in (TrainingWindow(sessions=30), TrainingWindow(years=2)):
+        assert window.of(datetime(2024, 2, 29), calendar_named("XSHG"), earliest=begins)[0] == begins
