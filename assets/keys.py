@@ -6,11 +6,14 @@ from quant_pipelines.markets import Market
 
 RAW_BARS = "raw_bars"
 PRICES = "prices"
+LABELS = "labels"
+SNAPSHOT = "snapshot"
 
 FACTOR_REPORT = "factor_report"
 
 INGEST = "ingest"
 FEATURES = "features"
+TRAINING = "training"
 
 
 def key_of(market: Market, table: str) -> dg.AssetKey:

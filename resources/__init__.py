@@ -4,8 +4,10 @@ from typing import Any
 
 from quant_pipelines.settings import Settings
 from resources.lake import LakeResource
+from resources.lineage import LineageResource
 from resources.machine import MachineResource
 from resources.pages import PagesResource
+from resources.snapshots import SnapshotsResource
 from resources.sources import SourcesResource
 
 
@@ -13,6 +15,8 @@ def project_resources(settings: Settings) -> dict[str, Any]:
     """Every resource by the name that assets and sensors ask for."""
     return {
         "lake": LakeResource(root=settings.lake_root, leases=str(settings.home_path / "leases")),
+        "lineage": LineageResource(home=str(settings.home_path)),
+        "snapshots": SnapshotsResource(home=str(settings.home_path)),
         "sources": SourcesResource(),
         "pages": PagesResource(folder=str(settings.home_path / "pages")),
         "machine": MachineResource(threads=settings.threads),

@@ -10,7 +10,7 @@ from quant_pipelines.arrays import SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
 from quant_pipelines.features.registry import FeatureRegistry
-from quant_pipelines.lake import Lake
+from quant_pipelines.lake import Fence, Lake, no_fence
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import SessionNotClosed, look_back
 from quant_pipelines.snapshots.deriving import Derived, derived
@@ -73,6 +73,7 @@ class SnapshotBuilder:
     maker: Maker
     clock: Clock
     threads: int = 1
+    fence: Fence = no_fence
 
     def build(self, strategy: Strategy, cutoff: Session) -> Built:
         """What a training of the strategy may know at the close of the cutoff (`train_lineage_id`)."""
@@ -186,6 +187,7 @@ class SnapshotBuilder:
                 table_versions={name: each.version for name, each in sorted(tables.items())},
             ),
         )
+        self.fence()
         self.store.put(document)
         return Built(document, made=True)
 
