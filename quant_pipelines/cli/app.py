@@ -12,6 +12,8 @@ from quant_pipelines.cli.doctor import doctor
 from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
 from quant_pipelines.cli.markets import markets
+from quant_pipelines.cli.retention import retention
+from quant_pipelines.cli.snapshot import snapshot
 from quant_pipelines.cli.strategies import strategies
 from quant_pipelines.cli.table import table
 from quant_pipelines.errors import QuantPipelinesError
@@ -26,6 +28,8 @@ for command in (demo, up, doctor, markets, strategies, ingest, backfill):
     app.command()(command)
 app.add_typer(table, name="table")
 app.add_typer(journal, name="journal")
+app.add_typer(snapshot, name="snapshot")
+app.add_typer(retention, name="retention")
 
 
 def main() -> None:

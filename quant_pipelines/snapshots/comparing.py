@@ -1,6 +1,6 @@
 """What differs between two snapshots."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,15 +64,19 @@ def _ids(name: str, tables: Mapping[str, FrozenTable], store: SnapshotStore) -> 
 def _sessions(name: str, old: Mapping[Session, str], new: Mapping[Session, str]) -> list[Difference]:
     """How many sessions each has that the other has not, and the first few whose content differs."""
     changed = [each for each in sorted(old.keys() & new.keys()) if old[each] != new[each]]
-    only = len(old.keys() - new.keys()), len(new.keys() - old.keys())
-    found = (
-        [Difference(f"{name}: sessions that only one used", *(f"{each} more" for each in only))] if any(only) else []
-    )
+    only = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
+    found: list[Difference] = []
+    if any(only):
+        found.append(Difference(f"{name}: sessions that only one used", *(_span(each) for each in only)))
     if changed:
         found.append(Difference(f"{name}: sessions with other content", "", str(len(changed))))
     return found + [
         Difference(f"{name} in {session_key(each)}", old[each][:16], new[each][:16]) for each in changed[:_SHOWN]
     ]
+
+
+def _span(sessions: Sequence[Session]) -> str:
+    return f"{len(sessions)}: {session_key(sessions[0])} to {session_key(sessions[-1])}" if sessions else "none"
 
 
 def _outcomes(old: Document, new: Document) -> list[Difference]:

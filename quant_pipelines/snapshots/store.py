@@ -131,7 +131,8 @@ class SnapshotStore:
 
     def documents(self) -> Iterator[Document]:
         """All snapshots, oldest first."""
-        yield from sorted((self.document(each) for each in self.ids()), key=lambda each: each.provenance.created_at)
+        found = [self.document(each) for each in self.ids()]
+        yield from sorted(found, key=lambda each: (each.provenance.created_at, each.recipe.cutoff, each.id))
 
     def blobs(self) -> dict[str, int]:
         """Every stored blob, and its size."""
