@@ -17,9 +17,10 @@ from quant_pipelines.snapshots.document import FrozenTable, Recipe
 from quant_pipelines.snapshots.failures import InputsDisagree
 from quant_pipelines.snapshots.layout import Keys, Layout, lay_out
 
-# What a chunk's columns may take beside the block; they are there twice while they are placed.
+# What a chunk's columns may take beside the block.
 CHUNK_BYTES = 96_000_000
 _FLOAT = 4
+_ROWS_AT_ONCE = 4096
 Block = NDArray[np.float32]
 Places = NDArray[np.int64]
 
@@ -56,28 +57,44 @@ def gather(recipe: Recipe, tables: Tables, layout: Layout, block: Block, *, thre
             rows = tables[each.table].read(window, [SESSION, SYMBOL, *each.columns])
             sources, targets = layout.targets(Keys.of(rows, layout.axis))
             filled[targets] = True
-            _place(_matrix(rows, each.columns), sources, targets, block[:, first:], threads)
+            _place(rows.select(list(each.columns)), _Moves(sources, targets), block[:, first:], threads)
         _require_same_rows(recipe, each, layout, filled)
         first += len(each.columns)
 
 
-def _matrix(rows: pa.Table, names: Sequence[str]) -> Block:
-    columns = np.empty((len(names), rows.num_rows), np.float32)
-    for row, name in zip(columns, names, strict=True):
-        row[:] = rows[name].to_numpy()
-    return columns
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """Which rows of a table go to which rows of the block; sources rise."""
+
+    sources: Places
+    targets: Places
+
+    def within(self, first: int, last: int) -> tuple[Places, Places]:
+        """Those of some rows of the table, counted from the first of them."""
+        begin, end = np.searchsorted(self.sources, (first, last))
+        return self.sources[begin:end] - first, self.targets[begin:end]
 
 
-def _place(columns: Block, sources: Places, targets: Places, block: Block, threads: int) -> None:
-    # Every row is written by one part alone, and the kernel lets go of the interpreter lock.
-    cuts = np.linspace(0, sources.size, threads + 1).astype(int).tolist()
+def _place(rows: pa.Table, moves: _Moves, block: Block, threads: int) -> None:
+    """A few thousand rows at a time, by way of a buffer that stays in a core's cache: fresh memory costs more than
+    moving what is in it. Every row of the block is written by one part alone, and the kernel lets go of the
+    interpreter lock.
+    """
+    batches = rows.to_batches(max_chunksize=_ROWS_AT_ONCE)
+    begins = np.append(0, np.cumsum([each.num_rows for each in batches])).tolist()
+    spans = [(first, last) for first, last in pairwise(begins) if last > first]
+    placed = {first: batch for first, batch in zip(begins[:-1], batches, strict=True) if batch.num_rows}
+
+    def work(mine: Sequence[tuple[int, int]]) -> None:
+        buffer = np.empty((rows.num_columns, _ROWS_AT_ONCE), np.float32)
+        for first, last in mine:
+            for row, column in zip(buffer, placed[first].columns, strict=True):
+                row[: last - first] = column.to_numpy(zero_copy_only=False)
+            place_rows(buffer, *moves.within(first, last), 0, block)
+
     with ThreadPoolExecutor(threads) as pool:
-        parts = [
-            pool.submit(place_rows, columns, sources[begin:end], targets[begin:end], 0, block)
-            for begin, end in pairwise(cuts)
-        ]
-        for part in parts:
-            part.result()
+        for done in [pool.submit(work, spans[number::threads]) for number in range(threads)]:
+            done.result()
 
 
 def _chunks(recipe: Recipe, table: FrozenTable, layout: Layout) -> Iterator[Window]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quant_pipelines.arrays import SESSION
 from quant_pipelines.calendars import Session
+from quant_pipelines.lake import Window
 from quant_pipelines.snapshots.document import FrozenLabels, FrozenSplit, Part, Recipe
 from quant_pipelines.snapshots.failures import InputMissing
 from quant_pipelines.snapshots.gathering import Tables
@@ -53,14 +54,15 @@ def sampled(recipe: Recipe, labels: FrozenLabels, tables: Tables, layout: Layout
     found = _closed(recipe, labels, tables)
     sources, targets = layout.targets(Keys.of(found, layout.axis))
     ours = layout.member[targets]
-    rows, taken = targets[ours], found.take(pa.array(sources[ours]))
-    absent = taken["value"].is_null().to_numpy()
-    buyable = _flags(taken["buyable"])
+    rows, taken = targets[ours], sources[ours]
+    absent = found["value"].is_null().to_numpy()[taken]
+    buyable = _flags(found["buyable"])[taken]
     barred = (buyable == 0) & ~absent if recipe.row_filter.untradable == "leave_out" else np.zeros(rows.size, bool)
-    reasons = pc.value_counts(pc.fill_null(taken["absent"].filter(pa.array(absent)), "unknown")).to_pylist()
+    missing = found["absent"].take(pa.array(taken[absent]))
+    reasons = pc.value_counts(pc.fill_null(missing, "unknown")).to_pylist()
     chosen = np.flatnonzero(~absent & ~barred)
     chosen = chosen[np.lexsort((rows[chosen], layout.session[rows[chosen]]))]
-    kept = taken.take(pa.array(chosen))
+    kept = found.take(pa.array(taken[chosen]))
     returns = [name for name in kept.column_names if name.startswith(_RETURN)]
     has_returns = bool(returns) and _has(kept[returns[0]])
     return Samples(
@@ -102,10 +104,10 @@ def _part(layout: Layout, sessions: NDArray[np.int64]) -> Part | None:
 def _closed(recipe: Recipe, labels: FrozenLabels, tables: Tables) -> pa.Table:
     """Rows of the label set whose span had closed at the cutoff; a signal that has none is refused."""
     table = labels.table
-    rows = tables[table.table].read(recipe.reads, [SESSION, "symbol", *table.columns])
-    of_set = rows.filter(pc.equal(rows[LABEL_SET], labels.label_set))
-    found = of_set.filter(pc.less_equal(of_set[RESOLVES], pa.scalar(recipe.cutoff, of_set[RESOLVES].type)))
-    found = found.filter(pc.greater_equal(found[SESSION], pa.scalar(recipe.window_first, found[SESSION].type)))
+    rows = tables[table.table].read(Window(recipe.window_first, recipe.cutoff), [SESSION, "symbol", *table.columns])
+    of_set = pc.equal(rows[LABEL_SET], labels.label_set)
+    closed = pc.less_equal(rows[RESOLVES], pa.scalar(recipe.cutoff, rows[RESOLVES].type))
+    found = rows.filter(pc.and_(of_set, closed))
     there = set(found[SESSION].unique().to_pylist())
     missing = [each for each in closed_signals(recipe, labels.span_sessions) if each not in there]
     if missing:
