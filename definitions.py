@@ -5,11 +5,14 @@ import dagster as dg
 from assets.checks.features import feature_checks
 from assets.checks.labels import label_checks
 from assets.checks.prices import price_checks
+from assets.checks.snapshots import snapshot_checks
 from assets.data_versions import data_version_assets
 from assets.factor_report import factor_report_assets
 from assets.features import feature_assets
 from assets.labels import label_assets
 from assets.prices import price_assets
+from assets.snapshots import snapshot_assets
+from assets.strategies import strategies_by_market
 from quant_pipelines.markets import load_markets
 from quant_pipelines.settings import Settings
 from resources import project_resources
@@ -22,16 +25,26 @@ from sensors.refresh import refresh_schedule
 
 settings = Settings()
 markets = tuple(load_markets(settings.markets_path, liquid_symbols=settings.liquid_symbols).values())
+strategies = strategies_by_market(settings, markets)
 
 defs = dg.Definitions(
     assets=[
-        asset
-        for market in markets
-        for make in (price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets)
-        for asset in make(market)
+        *(
+            asset
+            for market in markets
+            for make in (price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets)
+            for asset in make(market)
+        ),
+        *(asset for market in markets for asset in snapshot_assets(market, strategies[market.name])),
     ],
     asset_checks=[
-        check for market in markets for make in (price_checks, feature_checks, label_checks) for check in make(market)
+        *(
+            check
+            for market in markets
+            for make in (price_checks, feature_checks, label_checks)
+            for check in make(market)
+        ),
+        *(check for market in markets for check in snapshot_checks(market, strategies[market.name])),
     ],
     jobs=[make(market) for market in markets for make in (refresh_job, build_job)],
     schedules=[refresh_schedule(market) for market in markets],

@@ -8,6 +8,7 @@ RAW_BARS = "raw_bars"
 PRICES = "prices"
 LABELS = "labels"
 DATA_VERSIONS = "data_versions"
+SNAPSHOT = "snapshot"
 
 FACTOR_REPORT = "factor_report"
 
@@ -15,6 +16,7 @@ INGEST = "ingest"
 FEATURES = "features"
 RESEARCH = "research"
 OVERVIEW = "overview"
+TRAINING = "training"
 
 
 def key_of(market: Market, table: str) -> dg.AssetKey:

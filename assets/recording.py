@@ -23,7 +23,6 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 
 from quant_pipelines.calendars import Session, parse_session
 from quant_pipelines.lake import EMPTY_SESSION, Window
-from resources.publishing import publishing
 
 # Dagster 1.13 has no public way to give each partition of a range run its own DataVersion. The mark below is
 # the one its own observable sources use to say "this body logged its events itself"; tests/unit/assets hold
@@ -57,31 +56,49 @@ def record_sessions(
     inputs: Sequence[Input],
 ) -> None:
     """Log one materialisation for each of the run's partitions in the window; none once the run is over."""
-    code_version = context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id
     events: list[dg.AssetMaterialization] = []
     for partition in context.partition_keys:
         session = parse_session(partition)
-        if session not in window:
-            continue
-        version = versions.get(session, EMPTY_SESSION)
-        tags = {
-            DATA_VERSION_TAG: version,
-            DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
-            CODE_VERSION_TAG: code_version,
-        }
-        for each in inputs:
-            tags[get_input_data_version_tag(each.key)] = each.versions.get(session, EMPTY_SESSION)
-            tags[get_input_event_pointer_tag(each.key)] = each.newest_event
-        events.append(
-            dg.AssetMaterialization(
-                asset_key=context.asset_key,
-                partition=partition,
-                metadata={**metadata, **by_session.get(session, {}), "data_version": version},
-                tags=tags,
-            )
-        )
-    with publishing(context.instance, context.run.run_id):
-        _log_together(context, events)
+        if session in window:
+            version = versions.get(session, EMPTY_SESSION)
+            facts = {**metadata, **by_session.get(session, {})}
+            events.append(_event(context, partition, session, version=version, metadata=facts, inputs=inputs))
+    _log_together(context, events)
+
+
+def record_partition(
+    context: dg.AssetExecutionContext,
+    partition: str,
+    session: Session,
+    *,
+    version: str,
+    metadata: Mapping[str, Any],
+    inputs: Sequence[Input],
+) -> None:
+    """Log the materialisation of one partition, which was made at a session."""
+    _log_together(context, [_event(context, partition, session, version=version, metadata=metadata, inputs=inputs)])
+
+
+def _event(
+    context: dg.AssetExecutionContext,
+    partition: str,
+    session: Session,
+    *,
+    version: str,
+    metadata: Mapping[str, Any],
+    inputs: Sequence[Input],
+) -> dg.AssetMaterialization:
+    tags = {
+        DATA_VERSION_TAG: version,
+        DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+        CODE_VERSION_TAG: context.assets_def.code_versions_by_key[context.asset_key] or context.run.run_id,
+    }
+    for each in inputs:
+        tags[get_input_data_version_tag(each.key)] = each.versions.get(session, EMPTY_SESSION)
+        tags[get_input_event_pointer_tag(each.key)] = each.newest_event
+    return dg.AssetMaterialization(
+        asset_key=context.asset_key, partition=partition, metadata={**metadata, "data_version": version}, tags=tags
+    )
 
 
 def _log_together(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     project: Path = Field(default_factory=lambda: find_project(Path.cwd()), description="The project's folder.")
     home: Path = Field(default=Path("var"), description="Where everything written lives; relative to the project.")
     markets_file: Path = Field(default=Path("markets.yaml"), description="The markets; relative to the project.")
+    strategies_file: Path = Field(
+        default=Path("strategies.yaml"), description="The strategies; relative to the project."
+    )
     lake_url: str | None = Field(default=None, description="A folder or s3:// URL for the tables; default HOME/lake.")
     lake_endpoint: str | None = Field(default=None, description="Endpoint of an S3-compatible store.")
     lake_key_id: str | None = Field(default=None, description="Access key of the store.")
@@ -91,6 +94,10 @@ class Settings(BaseSettings):
     @cached_property
     def markets_path(self) -> Path:
         return (self.project / self.markets_file).resolve()
+
+    @cached_property
+    def strategies_path(self) -> Path:
+        return (self.project / self.strategies_file).resolve()
 
     @cached_property
     def lake_root(self) -> str:

@@ -7,6 +7,7 @@ from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
 from resources.pages import PagesResource
+from resources.snapshots import SnapshotsResource
 from resources.sources import SourcesResource
 
 
@@ -15,6 +16,7 @@ def project_resources(settings: Settings) -> dict[str, Any]:
     return {
         "lake": LakeResource(root=settings.lake_root, leases=str(settings.home_path / "leases")),
         "lineage": LineageResource(home=str(settings.home_path)),
+        "snapshots": SnapshotsResource(home=str(settings.home_path)),
         "sources": SourcesResource(),
         "pages": PagesResource(folder=str(settings.home_path / "pages")),
         "machine": MachineResource(threads=settings.threads),

@@ -1,14 +1,13 @@
 """The lake as a resource: tables for reading, and writers that stop when their run is over."""
 
-import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import dagster as dg
 
 from quant_pipelines.clock import SystemClock
+from quant_pipelines.code import code_version
 from quant_pipelines.lake import Fence, Lake, Writer
 from quant_pipelines.settings import Settings
 from resources.lease import held_lease
@@ -42,20 +41,3 @@ class LakeResource(dg.ConfigurableResource):
     def fence(self, context: dg.AssetExecutionContext) -> Fence:
         """A commit happens before the run is ended, or not at all."""
         return lambda: publishing(context.instance, context.run.run_id)
-
-
-@cache
-def code_version() -> str:
-    """The commit this code comes from, with a mark where the tree differs from it."""
-    here = Path(__file__).parent
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return described.stdout.strip()

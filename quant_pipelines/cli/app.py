@@ -15,6 +15,9 @@ from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
 from quant_pipelines.cli.lineage import lineage
 from quant_pipelines.cli.markets import markets
+from quant_pipelines.cli.retention import retention
+from quant_pipelines.cli.snapshot import snapshot
+from quant_pipelines.cli.strategies import strategies
 from quant_pipelines.cli.table import table
 from quant_pipelines.errors import QuantPipelinesError
 
@@ -24,12 +27,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="quant_pipelines: market prices in, governed trading models out.",
 )
-for command in (demo, up, doctor, markets, ingest, backfill, export):
+for command in (demo, up, doctor, markets, strategies, ingest, backfill, export):
     app.command()(command)
 app.command("compile")(compile_all)
 app.add_typer(table, name="table")
 app.add_typer(journal, name="journal")
 app.add_typer(lineage, name="lineage")
+app.add_typer(snapshot, name="snapshot")
+app.add_typer(retention, name="retention")
 
 
 def main() -> None:

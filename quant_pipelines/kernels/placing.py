@@ -2,6 +2,9 @@
 
 from quant_pipelines.kernels.compiled import Rows, Singles, kernel
 
+# So many rows of a few hundred columns stay in a core's cache while they are written.
+_TILE = 64
+
 
 @kernel
 def place_columns(values: Singles, sources: Rows, targets: Rows, out: Singles) -> None:
@@ -10,3 +13,17 @@ def place_columns(values: Singles, sources: Rows, targets: Rows, out: Singles) -
         source, target = values[row], out[row]
         for i in range(sources.shape[0]):
             target[targets[i]] = source[sources[i]]
+
+
+@kernel
+def place_rows(columns: Singles, sources: Rows, targets: Rows, first: int, out: Singles) -> None:
+    """out[targets, first : first + columns] = columns[:, sources].T, tile by tile.
+
+    Column by column over all rows would fetch each line of the cache once for every column.
+    """
+    for begin in range(0, sources.shape[0], _TILE):
+        end = min(begin + _TILE, sources.shape[0])
+        for column in range(columns.shape[0]):
+            values = columns[column]
+            for i in range(begin, end):
+                out[targets[i], first + column] = values[sources[i]]

@@ -14,6 +14,7 @@ from quant_pipelines.kernels import (
     placing,
     ratios,
     rolling,
+    scaling,
     sums,
 )
 
@@ -55,7 +56,7 @@ def compile_kernels(progress: Progress) -> None:
 def _nested() -> list[tuple[str, Callable[[], None]]]:
     x, bars = np.ones(2, np.float32), np.ones((6, 2), np.float32)
     spans = np.array([[0, 0, 2, 0]], np.int64)
-    out, places = np.empty((25, 2), np.float32), np.empty((5, 2), np.float32)
+    out, places, wide = np.empty((25, 2), np.float32), np.empty((5, 2), np.float32), np.ones(2)
     return [
         ("trends", lambda: moments.trends(x, spans, out)),
         ("scaled spreads", lambda: moments.scaled_spreads(x, x, spans, out)),
@@ -70,6 +71,9 @@ def _nested() -> list[tuple[str, Callable[[], None]]]:
         ("candles", lambda: ratios.candles(bars, spans, out)),
         ("references", lambda: ratios.references(x, spans, out)),
         ("place_columns", lambda: placing.place_columns(bars, np.array([1, 0]), np.array([0, 1]), bars.copy())),
+        ("place_rows", lambda: placing.place_rows(bars, np.array([1, 0]), np.array([0, 1]), 0, bars.T.copy())),
+        ("column_sums", lambda: scaling.column_sums(bars, np.array([0]), wide, np.array([0, 0]), wide, wide.copy())),
+        ("scale_rows", lambda: scaling.scale_rows(bars, x, x, x[:1], x[:1])),
     ]
 
 

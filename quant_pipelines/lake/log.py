@@ -45,7 +45,9 @@ def stored_schema(name: str, store: Store) -> TableSchema | None:
     stored = about.configuration.get(_SCHEMA)
     if stored is None:
         raise TableSchemaChanged(name, ["it was not made by this library"])
-    return schema_of(stored, pa.schema(handle.schema().to_arrow()), about.name or name, about.description or "")
+    return schema_of(
+        stored, pa.schema(handle.schema().to_arrow()), about.name or name.rpartition("/")[2], about.description or ""
+    )
 
 
 def _handle(name: str, store: Store, version: int | None) -> "DeltaTable | None":

@@ -81,6 +81,18 @@ class Lineage:
         """The nodes that this one was made from directly."""
         return self.node(node_id).parents
 
+    def descendants(self, node_id: str) -> tuple[Known, ...]:
+        """Every node that has this one among its parents, or among theirs."""
+        with self._database.reading() as connection:
+            store = Store(connection)
+            _require_known(store, [node_id])
+            found = set[str]()
+            fresh = store.children([node_id])
+            while fresh:
+                found |= fresh
+                fresh = store.children(fresh) - found
+            return tuple(sorted(each.known for each in store.nodes(found).values()))
+
     def ancestors(self, node_id: str) -> Traced:
         """Everything that the node was made from, down to the sessions of the tables that nothing made."""
         with self._database.reading() as connection:

@@ -1,8 +1,8 @@
 """Markets: what markets.yaml says, who belongs to them and when, and the rules they trade under."""
 
-from quant_pipelines.markets.document import BadDocument
+from quant_pipelines.documents import BadDocument, Entry
 from quant_pipelines.markets.loader import load_markets
-from quant_pipelines.markets.market import Entry, FilesSource, Market, Quality, Source, SyntheticSource, Universe
+from quant_pipelines.markets.market import FilesSource, Market, Quality, Source, SyntheticSource, Universe
 from quant_pipelines.markets.rules import (
     Limits,
     RuleBook,

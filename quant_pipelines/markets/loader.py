@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from quant_pipelines.calendars import UnknownCalendar, calendar_named
 from quant_pipelines.calendars.named import DAILY, STEPS
-from quant_pipelines.markets.document import Document, Location, Problem, read_document
-from quant_pipelines.markets.market import Entry, Market
-from quant_pipelines.markets.mistakes import closest, mistakes
+from quant_pipelines.documents import Document, Entry, Location, Problem, mistakes, named_entries, read_document
+from quant_pipelines.markets.market import Market
 from quant_pipelines.markets.rules import UnknownRules, load_rules
 
 TOP = "markets"
@@ -28,7 +27,7 @@ def load_markets(path: Path, *, liquid_symbols: tuple[str, ...] | None = None) -
     document = read_document(path)
     problems: list[Problem] = []
     markets: dict[str, Market] = {}
-    for name, entry in _entries(document, problems).items():
+    for name, entry in named_entries(document, TOP, problems, one="market").items():
         market = _market(document, name, entry, problems)
         if market is not None:
             markets[name] = _with_symbols(_placed(market, path.parent.absolute()), liquid_symbols)
@@ -37,28 +36,8 @@ def load_markets(path: Path, *, liquid_symbols: tuple[str, ...] | None = None) -
     return markets
 
 
-def _entries(document: Document, problems: list[Problem]) -> Mapping[str, Any]:
-    value = document.value
-    if not isinstance(value, dict) or not isinstance(value.get(TOP), dict) or not value[TOP]:
-        problems.append(document.problem((), f"found no entries under '{TOP}:', expected at least one market by name"))
-    if not isinstance(value, dict):
-        return {}
-    for stranger in sorted(value.keys() - {TOP}):
-        text = f"found the unknown field {stranger!r}; {closest(stranger, [TOP])}"
-        problems.append(document.problem((stranger,), text))
-    entries = value.get(TOP)
-    return entries if isinstance(entries, dict) else {}
-
-
-def _market(document: Document, name: str, entry: object, problems: list[Problem]) -> Market | None:
+def _market(document: Document, name: str, fields: Mapping[str, Any], problems: list[Problem]) -> Market | None:
     at: Location = (TOP, name)
-    if not isinstance(entry, dict):
-        problems.append(document.problem(at, f"found {entry!r}, expected the fields of a market"))
-        return None
-    if "name" in entry:
-        problems.append(document.problem((*at, "name"), "a market's name is its key; remove this field"))
-        return None
-    fields: dict[str, Any] = entry
     unknown = list(_unknown_names(document, at, fields))
     problems.extend(unknown)
     try:

@@ -4,20 +4,11 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from quant_pipelines.calendars import Calendar, Session, calendar_named
 from quant_pipelines.calendars.calendar import midnight
-
-
-class Entry(BaseModel, frozen=True):
-    """Frozen, and closed to unknown fields: a typo is an error, not a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    def __hash__(self) -> int:
-        # Field by field would fail: `columns` is a dictionary.
-        return hash(self.model_dump_json())
+from quant_pipelines.documents import Entry
 
 
 class SyntheticSource(Entry, frozen=True):

@@ -11,10 +11,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from quant_pipelines.documents import BadDocument, Entry, closest, mistakes, read_document
 from quant_pipelines.errors import OperatorActionRequired
-from quant_pipelines.markets.document import BadDocument, read_document
-from quant_pipelines.markets.market import Entry
-from quant_pipelines.markets.mistakes import closest, mistakes
 
 Status = Literal["normal", "st"]
 

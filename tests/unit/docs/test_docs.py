@@ -12,6 +12,7 @@ import bootstrap
 from quant_pipelines.cli.app import app
 from quant_pipelines.markets.market import Adjustment, Market
 from quant_pipelines.settings import Settings
+from quant_pipelines.strategies import MODEL_KINDS, Strategy
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -115,6 +116,13 @@ def test_the_market_page_names_every_field_and_no_other():
     rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     kinds = set(Adjustment.model_fields["kind"].annotation.__args__)
     assert rows == (set(Market.model_fields) - {"name"}) | kinds
+
+
+def test_the_strategy_page_names_every_field_and_no_other():
+    page = text_of(ROOT / "docs" / "strategies.md")
+    rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert rows == set(Strategy.model_fields) - {"name"}
+    assert all(f"`{kind}`" in page for kind in MODEL_KINDS)
 
 
 def test_the_readme_opens_with_the_two_commands():

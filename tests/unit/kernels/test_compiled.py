@@ -19,11 +19,15 @@ from quant_pipelines.kernels import (
     placing,
     ratios,
     rolling,
+    scaling,
     sums,
 )
 from quant_pipelines.kernels.warmup import compile_kernels
 
 PACKAGE = Path(quant_pipelines.__file__).parent
+MODULES = (
+    correlation, cross_section, extremes, moments, moving, order, placing, ratios, rolling, scaling, sums
+)  # fmt: skip
 SCRIPT = """
 import numpy as np
 from quant_pipelines.kernels import sums
@@ -90,11 +94,7 @@ def test_every_kernel_is_compiled_for_one_set_of_types_and_progress_is_told():
     compile_kernels(lambda name, done, total: told.append((name, done, total)))
     assert told[-1] == ("done", len(told) - 1, len(told) - 1)
     assert [done for _name, done, _total in told] == list(range(len(told)))
-    entries = [
-        each
-        for module in (correlation, cross_section, extremes, moments, moving, order, placing, ratios, rolling, sums)
-        for each in entries_of(module)
-    ]
+    entries = [each for module in MODULES for each in entries_of(module)]
     assert len(entries) == len(told) - 1
     for entry in entries:
         assert len(entry.signatures) == 1, entry.__name__

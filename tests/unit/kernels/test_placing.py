@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quant_pipelines.kernels.placing import place_columns
+from quant_pipelines.kernels.placing import place_columns, place_rows
 
 
 def test_columns_are_placed_as_indexing_would():
@@ -12,4 +12,14 @@ def test_columns_are_placed_as_indexing_would():
     expected, out = np.zeros((5, 100), np.float32), np.zeros((5, 100), np.float32)
     expected[:, targets] = values[:, sources]
     place_columns(values, sources, targets, out)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_rows_are_placed_as_indexing_would():
+    random = np.random.default_rng(4)
+    columns = random.normal(size=(7, 300)).astype(np.float32)
+    sources, targets = random.permutation(300)[:200], random.permutation(400)[:200]
+    expected, out = np.zeros((400, 9), np.float32), np.zeros((400, 9), np.float32)
+    expected[targets, 1:8] = columns[:, sources].T
+    place_rows(columns, sources, targets, 1, out)
     np.testing.assert_array_equal(out, expected)

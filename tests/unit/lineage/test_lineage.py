@@ -258,3 +258,13 @@ def test_writers_at_once_record_each_node_once(lineage, contents):
     assert all(own for own, _ in recorded)
     assert sum(shared for _, shared in recorded) == 1
     assert len(lineage.node("id of own 3").reads[0].contents.ids) == 57
+
+
+def test_descendants_are_what_was_made_of_a_node_and_of_that(lineage, contents):
+    read = Read(contents=contents("prices", [1]))
+    lineage.record(Node(id="s", kind=NodeKind.SNAPSHOT, market="demo", name="x", reads=(read,)))
+    lineage.record(Node(id="other", kind=NodeKind.SNAPSHOT, market="demo", name="x", reads=(read,)))
+    for child, parent, kind in (("m", "s", NodeKind.MODEL), ("d", "m", NodeKind.DECISION)):
+        lineage.record(Node(id=child, kind=kind, market="demo", name="x", parents=(Parent(parent, "trained on"),)))
+    assert [each.id for each in lineage.descendants("s")] == ["d", "m"]
+    assert lineage.descendants("other") == ()

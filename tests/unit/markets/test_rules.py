@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quant_pipelines.calendars import calendar_named
-from quant_pipelines.markets.document import BadDocument
+from quant_pipelines.documents import BadDocument
 from quant_pipelines.markets.rules import (
     Side,
     TradingRules,

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from quant_pipelines.markets.document import Document, Location, Problem, field_name
+from quant_pipelines.documents.document import Document, Location, Problem, field_name
 
 _LONGEST_VALUE_SHOWN = 60
 

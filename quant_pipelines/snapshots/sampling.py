@@ -1,0 +1,135 @@
+"""Which rows are learned from: members whose label had closed at the cutoff, and what that label is."""
+
+# pyarrow.compute makes its functions at import time, where no type checker sees them.
+# pyright: reportAttributeAccessIssue=false
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from quant_pipelines.arrays import SESSION
+from quant_pipelines.calendars import Session
+from quant_pipelines.lake import Window
+from quant_pipelines.snapshots.document import FrozenLabels, FrozenSplit, Part, Recipe
+from quant_pipelines.snapshots.failures import InputMissing
+from quant_pipelines.snapshots.gathering import Tables
+from quant_pipelines.snapshots.layout import Keys, Layout
+from quant_pipelines.validation import Holdout, LabelSpans
+
+LABEL_SET = "label_set"
+OPENS, RESOLVES = "opens", "resolves"
+_RETURN = "return_"
+_UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Samples:
+    """Rows of the block by session and symbol, with their labels; `direction` and `returns` where the set has them.
+
+    `opens` and `resolves` are places on the axis. `buyable`: 1 yes, 0 no, -1 unknown.
+    """
+
+    rows: NDArray[np.int64]
+    opens: NDArray[np.int32]
+    resolves: NDArray[np.int32]
+    value: NDArray[np.float64]
+    buyable: NDArray[np.int8]
+    direction: NDArray[np.int8] | None
+    returns: NDArray[np.float64] | None
+    left_out: dict[str, int]
+
+
+def label_columns(stored: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of the labels' table that are read."""
+    returns = sorted(name for name in stored if name.startswith(_RETURN))
+    return (LABEL_SET, OPENS, RESOLVES, "value", "direction", *returns, "absent", "buyable")
+
+
+def sampled(recipe: Recipe, labels: FrozenLabels, tables: Tables, layout: Layout) -> Samples:
+    """The samples of the window, and how many of its rows are none, by reason."""
+    found = _closed(recipe, labels, tables)
+    sources, targets = layout.targets(Keys.of(found, layout.axis))
+    ours = layout.member[targets]
+    rows, taken = targets[ours], sources[ours]
+    absent = found["value"].is_null().to_numpy()[taken]
+    buyable = _flags(found["buyable"])[taken]
+    barred = (buyable == 0) & ~absent if recipe.row_filter.untradable == "leave_out" else np.zeros(rows.size, bool)
+    missing = found["absent"].take(pa.array(taken[absent]))
+    reasons = pc.value_counts(pc.fill_null(missing, "unknown")).to_pylist()
+    chosen = np.flatnonzero(~absent & ~barred)
+    chosen = chosen[np.lexsort((rows[chosen], layout.session[rows[chosen]]))]
+    kept = found.take(pa.array(taken[chosen]))
+    returns = [name for name in kept.column_names if name.startswith(_RETURN)]
+    has_returns = bool(returns) and _has(kept[returns[0]])
+    return Samples(
+        rows=rows[chosen],
+        opens=_places(kept[OPENS], layout),
+        resolves=_places(kept[RESOLVES], layout),
+        value=kept["value"].to_numpy().astype(np.float64),
+        buyable=buyable[chosen],
+        direction=None
+        if kept["direction"].null_count == kept.num_rows
+        else kept["direction"].to_numpy().astype(np.int8),
+        returns=np.stack([kept[name].to_numpy() for name in returns], axis=1) if has_returns else None,
+        left_out={
+            "label not closed at the cutoff": int(layout.member.sum()) - rows.size,
+            "could not be bought": int(barred.sum()),
+            **{f"label absent: {each['values']}": int(each["counts"]) for each in reasons},
+        },
+    )
+
+
+def split_of(recipe: Recipe, samples: Samples, layout: Layout) -> FrozenSplit:
+    """The holdout last, validation, training, with gaps as long as the label span (X-18)."""
+    sessions = layout.session[samples.rows].astype(np.int64)
+    spans = LabelSpans(sessions, samples.opens.astype(np.int64), samples.resolves.astype(np.int64))
+    split = Holdout(validation_share=recipe.validation_share or 0.5).split(spans)
+    parts = [_part(layout, sessions[rows]) for rows in (split.train, split.validation, split.holdout)]
+    return FrozenSplit(
+        status=str(split.status), reason=split.reason, train=parts[0], validation=parts[1], holdout=parts[2]
+    )
+
+
+def _part(layout: Layout, sessions: NDArray[np.int64]) -> Part | None:
+    if sessions.size == 0:
+        return None
+    first, last = layout.label(int(sessions.min())), layout.label(int(sessions.max()))
+    return Part(first=first, last=last, rows=int(sessions.size))
+
+
+def _closed(recipe: Recipe, labels: FrozenLabels, tables: Tables) -> pa.Table:
+    """Rows of the label set whose span had closed at the cutoff; a signal that has none is refused."""
+    table = labels.table
+    rows = tables[table.table].read(Window(recipe.window_first, recipe.cutoff), [SESSION, "symbol", *table.columns])
+    of_set = pc.equal(rows[LABEL_SET], labels.label_set)
+    closed = pc.less_equal(rows[RESOLVES], pa.scalar(recipe.cutoff, rows[RESOLVES].type))
+    found = rows.filter(pc.and_(of_set, closed))
+    there = set(found[SESSION].unique().to_pylist())
+    missing = [each for each in closed_signals(recipe, labels.span_sessions) if each not in there]
+    if missing:
+        raise InputMissing.sessions(f"{recipe.market}/{table.table} (label set {labels.label_set})", missing)
+    return found
+
+
+def closed_signals(recipe: Recipe, span: int) -> list[Session]:
+    """The sessions of the window whose labels had closed at the cutoff."""
+    window = [each for each in recipe.axis if each >= recipe.window_first]
+    return window[: max(len(window) - span, 0)]
+
+
+def _has(column: pa.ChunkedArray) -> bool:
+    """Whether the label set has this column: all of its labels do, or none."""
+    return column.null_count < len(column)
+
+
+def _places(column: pa.ChunkedArray, layout: Layout) -> NDArray[np.int32]:
+    return np.searchsorted(layout.axis, column.to_numpy().astype("datetime64[us]")).astype(np.int32)
+
+
+def _flags(column: pa.ChunkedArray) -> NDArray[np.int8]:
+    numbers: Any = pc.fill_null(column.cast(pa.int8()), _UNKNOWN)
+    return numbers.to_numpy().astype(np.int8)
