@@ -73,9 +73,12 @@ def test_what_killed_writers_leave_is_swept_and_every_version_reads_on(tmp_path:
     require_readable(table_at(tmp_path))
 
 
+# Many tables and not one long history: after each kill every version is looked at.
 @pytest.mark.nightly
-@pytest.mark.timeout(900)
-def test_what_many_killed_writers_leave_is_swept_and_every_version_reads_on(tmp_path: Path, writing, table_at):
-    swept = sweep_after_kills(tmp_path, writing, table_at(tmp_path), kills=200, seed=18)
-    assert swept >= 80
+@pytest.mark.parametrize("seed", range(8))
+def test_what_many_killed_writers_leave_is_swept_and_every_version_reads_on(
+    *, tmp_path: Path, writing, table_at, seed: int
+):
+    swept = sweep_after_kills(tmp_path, writing, table_at(tmp_path), kills=25, seed=seed)
+    assert swept >= 5
     require_readable(table_at(tmp_path))
