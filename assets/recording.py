@@ -23,6 +23,7 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 
 from quant_pipelines.calendars import Session, parse_session
 from quant_pipelines.lake import EMPTY_SESSION, Window
+from resources.publishing import publishing
 
 # Dagster 1.13 has no public way to give each partition of a range run its own DataVersion. The mark below is
 # the one its own observable sources use to say "this body logged its events itself"; tests/unit/assets hold
@@ -102,10 +103,14 @@ def _event(
 
 
 def _log_together(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:
-    """As `context.log_event` for each of them, but handed over as one batch, which costs a tenth of the time."""
+    """As `context.log_event` for each of them, but handed over as one batch, which costs a tenth of the time.
+
+    Once the run is over nothing is logged.
+    """
     step, batch = context.get_step_execution_context(), generate_event_batch_id()
-    for position, event in enumerate(events, start=1):
-        DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, position == len(events)))
+    with publishing(context.instance, context.run.run_id):
+        for position, event in enumerate(events, start=1):
+            DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, position == len(events)))
 
 
 def recorded(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -57,7 +57,7 @@ def gather(recipe: Recipe, tables: Tables, layout: Layout, block: Block, *, thre
             rows = tables[each.table].read(window, [SESSION, SYMBOL, *each.columns])
             sources, targets = layout.targets(Keys.of(rows, layout.axis))
             filled[targets] = True
-            _place(rows.select(list(each.columns)), _Moves(sources, targets), block[:, first:], threads)
+            _place(rows.select(list(each.columns)), _Moves(sources, targets), block, first, threads)
         _require_same_rows(recipe, each, layout, filled)
         first += len(each.columns)
 
@@ -75,10 +75,11 @@ class _Moves:
         return self.sources[begin:end] - first, self.targets[begin:end]
 
 
-def _place(rows: pa.Table, moves: _Moves, block: Block, threads: int) -> None:
-    """A few thousand rows at a time, by way of a buffer that stays in a core's cache: fresh memory costs more than
-    moving what is in it. Every row of the block is written by one part alone, and the kernel lets go of the
-    interpreter lock.
+def _place(rows: pa.Table, moves: _Moves, block: Block, column: int, threads: int) -> None:
+    """Into the block from a column on, a few thousand rows at a time, by way of a buffer that stays in the cache.
+
+    Fresh memory costs more than moving what is in it. Every row of the block is written by one part alone, and the
+    kernel lets go of the interpreter lock.
     """
     batches = rows.to_batches(max_chunksize=_ROWS_AT_ONCE)
     begins = np.append(0, np.cumsum([each.num_rows for each in batches])).tolist()
@@ -88,9 +89,10 @@ def _place(rows: pa.Table, moves: _Moves, block: Block, threads: int) -> None:
     def work(mine: Sequence[tuple[int, int]]) -> None:
         buffer = np.empty((rows.num_columns, _ROWS_AT_ONCE), np.float32)
         for first, last in mine:
-            for row, column in zip(buffer, placed[first].columns, strict=True):
-                row[: last - first] = column.to_numpy(zero_copy_only=False)
-            place_rows(buffer, *moves.within(first, last), 0, block)
+            for row, values in zip(buffer, placed[first].columns, strict=True):
+                row[: last - first] = values.to_numpy(zero_copy_only=False)
+            # The whole block, which is contiguous: a slice of it would be compiled once more.
+            place_rows(buffer, *moves.within(first, last), column, block)
 
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, spans[number::threads]) for number in range(threads)]:

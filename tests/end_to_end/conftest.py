@@ -31,8 +31,9 @@ def backfill(installation: Installation) -> tuple[str, BackfillProgress]:
     return backfill_id, installation.api.follow_backfill(backfill_id, tell=print)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def page(chromium_path: str) -> Iterator[Page]:
+    """No longer than a module: its event loop would be in the way of every test that needs one of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1500, "height": 1000})

@@ -1,6 +1,7 @@
 """Settings: one reader of the environment, absolute paths, secrets by file."""
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ SOURCES = [PROJECT / name for name in ("quant_pipelines", "assets", "resources",
 
 @pytest.fixture(autouse=True)
 def _project(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("QP_HOME", "QP_DATABASE_URL", "QP_DATABASE_URL_FILE", "QP_LAKE_URL", "LIQUID_SYMBOLS"):
+    # An installation of the end-to-end tests may live in this process until the last test.
+    for name in [*(name for name in os.environ if name.startswith("QP_")), "LIQUID_SYMBOLS"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QP_PROJECT", str(PROJECT))
 
