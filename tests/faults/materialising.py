@@ -25,9 +25,9 @@ import pytest
 from quant_pipelines.calendars import Session, calendar_named, parse_session, session_key
 from quant_pipelines.calendars.calendar import midnight
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.journal import sqlite_url
 from quant_pipelines.lake import Lake, Table, tables
-from quant_pipelines.lineage import Content, Lineage
+from quant_pipelines.lineage import Content, Lineage, open_lineage
+from quant_pipelines.settings import Settings
 from tests.installation import PROJECT
 
 SCRIPT = Path(__file__).with_name("materialising_process.py")
@@ -252,9 +252,15 @@ class Stage:
         assert on_record(home) == self.recorded, "recorded once, however often it was tried"
 
 
+def lineage_at(home: Path) -> Lineage:
+    """In the database of the home's runs."""
+    url = environment_of(home).get("QP_DATABASE_URL") or None
+    return open_lineage(Settings(project=PROJECT, home=home, database_url=url), clock=SystemClock())
+
+
 def require_traceable(home: Path, found: Mapping[str, Seen]) -> None:
     """What is visible is on record: lineage goes before the commit."""
-    lineage = Lineage(sqlite_url(home / "journal.db"), clock=SystemClock())
+    lineage = lineage_at(home)
     for name in (tables.RAW_BARS.name, tables.PRICES.name):
         for session, (content_id, _) in found[name].items():
             traced = lineage.origin(Content(MARKET, name, session, content_id))
@@ -263,7 +269,7 @@ def require_traceable(home: Path, found: Mapping[str, Seen]) -> None:
 
 def on_record(home: Path) -> set[str]:
     """Every node of the lineage."""
-    nodes, _ = Lineage(sqlite_url(home / "journal.db"), clock=SystemClock()).named("")
+    nodes, _ = lineage_at(home).named("")
     return {node.id for node in nodes}
 
 

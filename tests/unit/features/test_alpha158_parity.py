@@ -113,7 +113,8 @@ def test_every_factor_has_the_values_and_gaps_of_pyqlib_on_the_pandas_it_was_wri
     told = pd.read_parquet(Path(__file__).parent / "oracles" / "alpha158_pandas_2_2_3.parquet")
     starts = np.flatnonzero(told["instrument"].ne(told["instrument"].shift()))
     old = BarPanel(
-        np.ascontiguousarray(told[list(FIELDS)].to_numpy().T),
+        # A copy: kernels would be compiled once more for what pandas marks as read-only.
+        np.array(told[list(FIELDS)].to_numpy().T, order="C"),
         np.append(starts, len(told)).astype(np.int64),
         tuple(told["instrument"].iloc[starts]),
         told["datetime"].to_numpy().astype("datetime64[us]"),
