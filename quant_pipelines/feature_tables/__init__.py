@@ -3,8 +3,9 @@
 from quant_pipelines.feature_tables.panels import PRICE_COLUMNS, FactorsMixed, PricePanel, price_panel
 from quant_pipelines.feature_tables.proof import RULES, FeatureRule, Judgement, judge_features
 from quant_pipelines.feature_tables.publish import FeaturePublisher, PublishedFeatures
-from quant_pipelines.feature_tables.schema import MADE_FROM, feature_schema
+from quant_pipelines.feature_tables.schema import feature_schema
 from quant_pipelines.feature_tables.sets import market_features
+from quant_pipelines.lineage.made_from import MADE_FROM
 
 __all__ = [
     "MADE_FROM",

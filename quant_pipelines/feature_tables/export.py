@@ -9,9 +9,9 @@ import numpy as np
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.feature_tables.panels import PRICE_COLUMNS, price_panel
-from quant_pipelines.feature_tables.schema import MADE_FROM
 from quant_pipelines.lake import Lake, Table, Window
 from quant_pipelines.lake.tables import PRICES
+from quant_pipelines.lineage.made_from import MADE_FROM
 from quant_pipelines.markets import Market
 from quant_pipelines.qlib_bridge.provider import Row, write_provider
 

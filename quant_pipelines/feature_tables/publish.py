@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.digest import digest_json
-from quant_pipelines.feature_tables.held import held
 from quant_pipelines.feature_tables.panels import PRICE_COLUMNS, PricePanel, price_panel
 from quant_pipelines.feature_tables.schema import feature_schema
 from quant_pipelines.features.registry import FeatureSet
@@ -20,6 +19,7 @@ from quant_pipelines.kernels.placing import place_columns
 from quant_pipelines.lake import EMPTY_SESSION, Announce, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import PRICES
 from quant_pipelines.lineage import Reach, Read, Record, held_in, recording, unrecorded
+from quant_pipelines.lineage.made_from import held
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import chunks, consecutive, look_back
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.digest import digest_json
-from quant_pipelines.feature_tables.held import held
-from quant_pipelines.feature_tables.schema import MADE_FROM, feature_schema
+from quant_pipelines.feature_tables.schema import feature_schema
 from quant_pipelines.features.effectiveness.daily import Daily
 from quant_pipelines.features.effectiveness.measures import Matrix, nan_mean
 from quant_pipelines.features.effectiveness.report import Summary, redundancy_clusters, similarities, summary
@@ -22,6 +21,7 @@ from quant_pipelines.labels import forward_returns
 from quant_pipelines.lake import EMPTY_SESSION, Announce, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import FACTOR_REPORT, PRICES, REPORT_HORIZONS, REPORT_QUANTILES
 from quant_pipelines.lineage import Reach, Read, Record, held_in, recording, unrecorded
+from quant_pipelines.lineage.made_from import MADE_FROM, held
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import chunks, consecutive, look_back
 

@@ -10,8 +10,8 @@ from quant_pipelines.features.alpha158 import catalogue as alpha158
 from quant_pipelines.features.indicators.engine import IndicatorSettings
 from quant_pipelines.features.registry import FeatureKind, FeatureSet
 from quant_pipelines.lake.schemas import Column, TableSchema
+from quant_pipelines.lineage.made_from import MADE_FROM
 
-MADE_FROM = "made_from"
 _NAME_DIGITS = 8
 _DESCRIPTIONS = {
     FeatureKind.ALPHA158: "The 158 factors of Alpha158, equal to pyqlib's, masked on suspended sessions.",

@@ -13,9 +13,9 @@ from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session, session_key
 from quant_pipelines.clock import Clock
 from quant_pipelines.label_tables.publish import LabelPublisher, longest_span
-from quant_pipelines.label_tables.schema import MADE_FROM
 from quant_pipelines.labels import KEY, LABEL_SET, LabelSet
 from quant_pipelines.lake import Window
+from quant_pipelines.lineage.made_from import MADE_FROM
 from quant_pipelines.prices import look_ahead, look_back
 
 # Signals are tried in the run's sessions and in so many before them.

@@ -11,13 +11,13 @@ from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.digest import digest_json
 from quant_pipelines.label_tables.listed import ListingHistory
-from quant_pipelines.label_tables.schema import LABELS, MADE_FROM
+from quant_pipelines.label_tables.schema import LABELS
 from quant_pipelines.label_tables.spans import Spans, closed_after
 from quant_pipelines.labels import LABEL_SET, LABEL_SETS, LabelSet, Venue, label_rows
-from quant_pipelines.lake import EMPTY_SESSION, Announce, Commit, Fence, FileDamaged, Lake, Table, Window, Writer
-from quant_pipelines.lake.ids import session_spans
+from quant_pipelines.lake import EMPTY_SESSION, Announce, Commit, Fence, Lake, Table, Window, Writer
 from quant_pipelines.lake.tables import PRICES
 from quant_pipelines.lineage import Reach, Read, Record, held_in, recording, unrecorded
+from quant_pipelines.lineage.made_from import MADE_FROM, held
 from quant_pipelines.markets import Market
 from quant_pipelines.prices import chunks, consecutive, look_ahead
 
@@ -75,9 +75,9 @@ class LabelPublisher:
         """Make the window's labels anew where prices changed or spans closed, from one version of prices."""
         version = self.prices.version()
         known = self._known(window, version)
-        wanted, (held, damaged) = self._made_from(window, known), self._held(window)
+        wanted, there = self._made_from(window, known), held(self.table, window)
         # A session that lost its prices loses its labels, and one whose span opened again those of that span.
-        stale = sorted(each for each in wanted.keys() | held.keys() if wanted.get(each) != held.get(each))
+        stale = there.stale(wanted)
         if fresh := sorted(wanted.keys() - stale):
             self._recording(fresh, known, record)(self.table.session_ids(window))
         rows: list[pa.Table] = []
@@ -94,16 +94,14 @@ class LabelPublisher:
             rows=pa.concat_tables([LABELS.arrow.empty_table(), *rows]),
             waiting=self._waiting(window, known),
             commits=commits,
-            damaged=damaged,
+            damaged=there.damaged,
         )
 
     def fresh(self, window: Window) -> tuple[list[Session], list[Session]]:
         """The sessions whose rows are made from prices as they are now, and those that should be made anew."""
         wanted = self._made_from(window, self._known(window, self.prices.version()))
-        held, _ = self._held(window)
-        sessions = sorted(wanted.keys() | held.keys())
-        fresh = [each for each in sessions if wanted.get(each) == held.get(each)]
-        return fresh, [each for each in sessions if wanted.get(each) != held.get(each)]
+        stale = held(self.table, window).stale(wanted)
+        return sorted(wanted.keys() - stale), stale
 
     def spans(self, window: Window) -> Spans:
         """Which label sets have closed for each session of the window, as far as prices tell."""
@@ -196,16 +194,6 @@ class LabelPublisher:
             if session in window and session in known.ids
         }
         return {session: names for session, names in waiting.items() if names}
-
-    def _held(self, window: Window) -> tuple[dict[Session, str], str | None]:
-        """What each session of the table was made from. A damaged file is as good as none: it is made anew."""
-        try:
-            held = self.table.read(window, columns=[SESSION, MADE_FROM])
-        except FileDamaged as damage:
-            return {}, str(damage)
-        spans = session_spans(held[SESSION])
-        digests = held[MADE_FROM].take(pa.array([span.start for span in spans], pa.int64())).to_pylist()
-        return dict(zip((span.session for span in spans), digests, strict=True)), None
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import pyarrow as pa
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.labels import KEY, LABEL_SET, RETURNS, ROWS
 from quant_pipelines.lake.schemas import Column, TableSchema
+from quant_pipelines.lineage.made_from import MADE_FROM
 
-MADE_FROM = "made_from"
 # A fraction of a price, so that a model is judged in what it can earn; see docs/labels.md for what each set measures.
 _DESCRIPTIONS = {
     SESSION: "The session of the signal, at whose close it is made.",

@@ -7,8 +7,10 @@ import numpy as np
 
 from quant_pipelines.arrays import SESSION
 from quant_pipelines.calendars import Session
-from quant_pipelines.feature_tables.schema import MADE_FROM
 from quant_pipelines.lake import FileDamaged, Table, Window
+
+# The column of a derived table that holds the digest of everything its session was made from.
+MADE_FROM = "made_from"
 
 
 @dataclass(frozen=True, slots=True)
