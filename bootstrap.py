@@ -424,9 +424,23 @@ def make_lock(root: Path) -> None:
 
 
 def portable(frozen: "list[str]") -> "list[str]":
-    """Drop what belongs to one machine: pip itself, the project, CUDA packages, and builds like +cpu."""
+    """Drop what belongs to one machine: pip itself, the project, CUDA packages, and builds like +cpu.
+
+    XGBoost has one name on Linux and another on macOS; whichever was found stands for both.
+    """
     elsewhere = re.compile(r"(pip|quant[-_]pipelines|triton|nvidia-.*|cuda-.*)==.*")
-    return [re.sub(r"\+\S+$", "", line) for line in frozen if "==" in line and not elsewhere.fullmatch(line)]
+    lines = [re.sub(r"\+\S+$", "", line) for line in frozen if "==" in line and not elsewhere.fullmatch(line)]
+    return [each for line in lines for each in _on_each_system(line)]
+
+
+def _on_each_system(line: str) -> "list[str]":
+    name, version = line.split("==")
+    if name not in ("xgboost", "xgboost-cpu"):
+        return [line]
+    return [
+        f'xgboost=={version}; sys_platform == "darwin"',
+        f'xgboost-cpu=={version}; sys_platform != "darwin"',
+    ]
 
 
 def lock_lines(root: Path) -> "list[str]":

@@ -1,6 +1,5 @@
 """Strategies: named recipes for models, as strategies.yaml writes them."""
 
-from quant_pipelines.strategies.kinds import MODEL_KINDS, ModelKind, kind_named
 from quant_pipelines.strategies.loader import TOP, Known, load_strategies
 from quant_pipelines.strategies.policies import Deployment, Retrain
 from quant_pipelines.strategies.strategy import (
@@ -13,18 +12,15 @@ from quant_pipelines.strategies.strategy import (
 )
 
 __all__ = [
-    "MODEL_KINDS",
     "TOP",
     "Choice",
     "Deployment",
     "Known",
     "Model",
-    "ModelKind",
     "Normalisation",
     "Retrain",
     "Strategy",
     "Training",
     "TrainingWindow",
-    "kind_named",
     "load_strategies",
 ]

@@ -19,7 +19,7 @@ from quant_pipelines.documents import (
 )
 from quant_pipelines.features.registry import FeatureRegistry
 from quant_pipelines.markets import Market
-from quant_pipelines.strategies.kinds import MODEL_KINDS, ModelKind, kind_named
+from quant_pipelines.models import MODEL_KINDS, ModelSpec, kind_named
 from quant_pipelines.strategies.strategy import Strategy
 
 TOP = "strategies"
@@ -154,14 +154,19 @@ def _model_mistakes(document: Document, at: Location, model: Mapping[str, Any], 
     if kind is None:
         return
     yield from _unknown(document, (*at, "model", "preset"), model.get("preset"), kind.preset_names, "preset")
-    yield from _unknown_parameters(document, (*at, "model", "hyperparameters"), model.get("hyperparameters"), kind)
+    yield from _wrong_parameters(document, (*at, "model", "hyperparameters"), model.get("hyperparameters"), kind)
     if kind.needs_label_set is not None and label_set != kind.needs_label_set:
         text = f"found {label_set!r}, but {kind.name} learns {kind.needs_label_set!r} alone; name that"
         yield document.problem((*at, "label_set"), text)
 
 
-def _unknown_parameters(document: Document, at: Location, found: object, kind: ModelKind) -> Iterator[Problem]:
-    if isinstance(found, dict) and not kind.is_open:
+def _wrong_parameters(document: Document, at: Location, found: object, kind: ModelSpec) -> Iterator[Problem]:
+    """Names that the kind does not have, and values outside their range."""
+    if not isinstance(found, dict):
+        return
+    if not kind.is_open:
         for name in sorted(found.keys() - kind.defaults.keys()):
             text = f"found the unknown hyper-parameter {name!r} of {kind.name}; {closest(str(name), kind.defaults)}"
             yield document.problem((*at, name), text)
+    for name, text in kind.mistakes(found).items():
+        yield document.problem((*at, name), f"{text}; correct it")

@@ -9,7 +9,7 @@ from quant_pipelines.calendars import Calendar, Session
 from quant_pipelines.digest import digest_json
 from quant_pipelines.documents import Entry
 from quant_pipelines.features.registry import Feature, FeatureRegistry, FeatureSet
-from quant_pipelines.strategies.kinds import DEFAULT, MODEL_KINDS, ModelKind, Value
+from quant_pipelines.models import DEFAULT, MODEL_KINDS, ModelSpec, Value
 from quant_pipelines.strategies.policies import Deployment, Retrain
 
 _MONTHS = 12
@@ -115,7 +115,7 @@ class Strategy(Entry, frozen=True):
     owner: str = "team:quant"
 
     @property
-    def kind(self) -> ModelKind:
+    def kind(self) -> ModelSpec:
         return MODEL_KINDS[self.model.kind]
 
     @property
@@ -126,8 +126,7 @@ class Strategy(Entry, frozen=True):
     @property
     def sequence_sessions(self) -> int:
         """How many sessions one prediction sees, its own included."""
-        wanted = self.kind.sequence
-        return wanted if isinstance(wanted, int) else int(self.parameters[wanted])
+        return self.kind.sessions(self.parameters)
 
     @property
     def ladder(self) -> tuple[int, ...]:

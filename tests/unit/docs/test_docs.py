@@ -11,8 +11,9 @@ import yaml
 import bootstrap
 from quant_pipelines.cli.app import app
 from quant_pipelines.markets.market import Adjustment, Market
+from quant_pipelines.models import MODEL_KINDS
 from quant_pipelines.settings import Settings
-from quant_pipelines.strategies import MODEL_KINDS, Strategy
+from quant_pipelines.strategies import Strategy
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])

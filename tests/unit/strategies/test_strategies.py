@@ -13,7 +13,8 @@ from quant_pipelines.documents import BadDocument
 from quant_pipelines.feature_tables import market_features
 from quant_pipelines.labels import LABEL_SETS
 from quant_pipelines.markets import load_markets
-from quant_pipelines.strategies import MODEL_KINDS, Known, Strategy, TrainingWindow, load_strategies
+from quant_pipelines.models import MODEL_KINDS
+from quant_pipelines.strategies import Known, Strategy, TrainingWindow, load_strategies
 
 PROJECT = Path(__file__).parents[3]
 MARKETS = load_markets(PROJECT / "markets.yaml")

@@ -1,0 +1,45 @@
+"""Models: what every kind promises, and the kinds by name. Nothing here imports a learning library until it learns."""
+
+from quant_pipelines.models.data import Examples, Inputs
+from quant_pipelines.models.failures import (
+    DeviceMissing,
+    Diverged,
+    NotLearnable,
+    StateRefused,
+    TrainingStopped,
+    UnknownModel,
+)
+from quant_pipelines.models.forecaster import Description, Files, Fitting, Forecaster, History, Machine, Step, Watch
+from quant_pipelines.models.parameters import Parameter, Value, Values
+from quant_pipelines.models.spec import DEFAULT, ModelSettings, ModelSpec
+from quant_pipelines.models.task import Task
+from quant_pipelines.models.zoo import MODEL_KINDS, kind_named, spec_named
+
+__all__ = [
+    "DEFAULT",
+    "MODEL_KINDS",
+    "Description",
+    "DeviceMissing",
+    "Diverged",
+    "Examples",
+    "Files",
+    "Fitting",
+    "Forecaster",
+    "History",
+    "Inputs",
+    "Machine",
+    "ModelSettings",
+    "ModelSpec",
+    "NotLearnable",
+    "Parameter",
+    "StateRefused",
+    "Step",
+    "Task",
+    "TrainingStopped",
+    "UnknownModel",
+    "Value",
+    "Values",
+    "Watch",
+    "kind_named",
+    "spec_named",
+]

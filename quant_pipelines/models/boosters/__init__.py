@@ -1,0 +1,1 @@
+"""Boosted trees through the libraries of their makers."""

@@ -1,0 +1,1 @@
+"""One file for each kind of model: its row of the zoo."""

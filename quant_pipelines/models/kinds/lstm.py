@@ -1,0 +1,27 @@
+"""The recurrent net."""
+
+from quant_pipelines.models.failures import UnknownModel
+from quant_pipelines.models.forecaster import Files, Forecaster
+from quant_pipelines.models.kinds.neural import loop, whole
+from quant_pipelines.models.spec import ModelSettings, ModelSpec
+
+
+def _make(settings: ModelSettings, state: Files | None) -> Forecaster:
+    del state
+    raise UnknownModel(f"{settings.kind} cannot be trained yet.")
+
+
+LSTM = ModelSpec(
+    name="lstm",
+    description="A recurrent net on the last sessions.",
+    make=_make,
+    many_outputs=True,
+    # S2-59.
+    parameters_known=(
+        *loop(lr=0.001, n_epochs=200, batch_size=800, early_stop=20, dropout=0.1),
+        whole("hidden_size", 64, "Units of a layer."),
+        whole("num_layers", 2, "Layers.", most=64),
+        whole("lookback", 20, "Sessions that one prediction sees.", most=2520),
+    ),
+    sequence="lookback",
+)
