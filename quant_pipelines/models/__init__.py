@@ -2,6 +2,7 @@
 
 from quant_pipelines.models.data import Examples, Inputs
 from quant_pipelines.models.failures import (
+    BadParameter,
     DeviceMissing,
     Diverged,
     NotLearnable,
@@ -9,7 +10,17 @@ from quant_pipelines.models.failures import (
     TrainingStopped,
     UnknownModel,
 )
-from quant_pipelines.models.forecaster import Description, Files, Fitting, Forecaster, History, Machine, Step, Watch
+from quant_pipelines.models.forecaster import (
+    ONE_THREAD,
+    Description,
+    Files,
+    Fitting,
+    Forecaster,
+    History,
+    Machine,
+    Step,
+    Watch,
+)
 from quant_pipelines.models.parameters import Parameter, Value, Values
 from quant_pipelines.models.spec import DEFAULT, ModelSettings, ModelSpec
 from quant_pipelines.models.task import Task
@@ -18,6 +29,8 @@ from quant_pipelines.models.zoo import MODEL_KINDS, kind_named, spec_named
 __all__ = [
     "DEFAULT",
     "MODEL_KINDS",
+    "ONE_THREAD",
+    "BadParameter",
     "Description",
     "DeviceMissing",
     "Diverged",

@@ -1,0 +1,117 @@
+"""A snapshot as examples: what a kind of model learns of its label set, and how much each row counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant_pipelines.labels import LABEL_SETS, average_uniqueness, exponential_decay
+from quant_pipelines.models import Examples, Inputs, ModelSettings, ModelSpec, NotLearnable, Task
+from quant_pipelines.snapshots import SnapshotArrays
+from quant_pipelines.snapshots.loading import LabelArrays, PartName
+from quant_pipelines.strategies import Training
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Part:
+    """Rows of a part of the split, and each one's return, which scores are judged by whatever was learned."""
+
+    examples: Examples
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Material:
+    """What a training learns from and chooses by; `short` rows have too few sessions before them and are left out."""
+
+    train: Part
+    validation: Part
+    short: Mapping[str, int]
+
+
+def task_of(spec: ModelSpec, label_set: str) -> Task:
+    """All that the label set has, where the kind can learn it; its one value otherwise (X-37)."""
+    labels = LABEL_SETS[label_set]
+    if not spec.many_outputs:
+        return Task()
+    if labels.by_session:
+        return Task(outputs=labels.width)
+    if labels.classes is None:
+        return Task()
+    return Task(kind="classes", outputs=2 if labels.classes.down_below is None else 3)
+
+
+def material_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training) -> Material:
+    """The training and validation rows of a snapshot. Its holdout is not looked at."""
+    labels, split = arrays.labels, arrays.document.outcome.split
+    if labels is None or split is None or split.train is None:
+        reason = "it is an inference" if split is None else f"{split.status}: {split.reason}"
+        raise NotLearnable(
+            f"Snapshot {arrays.document.id[:16]} has nothing to train on: {reason}. Use a longer training window."
+        )
+    sequences = arrays.sequences(settings.length)
+    whole = np.zeros(arrays.samples.size, bool)
+    whole[sequences.samples] = True
+    chosen: dict[PartName, Places] = {name: arrays.part(name) for name in ("train", "validation")}
+    parts = {name: _part(arrays, labels, settings, training, rows[whole[rows]]) for name, rows in chosen.items()}
+    short = {name: int((~whole[rows]).sum()) for name, rows in chosen.items()}
+    return Material(train=parts["train"], validation=parts["validation"], short=short)
+
+
+def inputs_of(arrays: SnapshotArrays, settings: ModelSettings, samples: Places) -> Inputs:
+    """Samples of a snapshot, by number, as a model reads them."""
+    rows = arrays.samples[samples]
+    return Inputs(
+        block=arrays.block,
+        ends=rows,
+        sessions=arrays.session[rows].astype(np.int64),
+        columns=arrays.columns,
+        length=settings.length,
+    )
+
+
+def _part(
+    arrays: SnapshotArrays, labels: LabelArrays, settings: ModelSettings, training: Training, samples: Places
+) -> Part:
+    examples = Examples(
+        inputs=inputs_of(arrays, settings, samples),
+        target=_target(labels, settings.task, samples),
+        weight=_weights(arrays, labels, training, samples),
+    )
+    return Part(examples=examples, value=labels.value[samples])
+
+
+def _target(labels: LabelArrays, task: Task, samples: Places) -> NDArray[Any]:
+    if task.kind == "numbers":
+        found = labels.value[:, None] if task.outputs == 1 else labels.returns
+        return _there(found)[samples].astype(np.float32)
+    direction = _there(labels.direction)[samples].astype(np.int64)
+    # Classes from 0: down, neutral, up are -1, 0, 1; without a neutral one they are 0 and 1 already.
+    return direction + 1 if task.outputs > 2 else direction  # noqa: PLR2004
+
+
+def _there(found: NDArray[Any] | None) -> NDArray[Any]:
+    if found is None:
+        raise NotLearnable("The snapshot lacks what its label set has. Make it anew: qp snapshot verify says why.")
+    return found
+
+
+def _weights(
+    arrays: SnapshotArrays, labels: LabelArrays, training: Training, samples: Places
+) -> NDArray[np.float32] | None:
+    """Uniqueness times age, with a mean of 1; None where the strategy asks for neither."""
+    if not samples.size or not (training.weigh_uniqueness or training.half_life_sessions):
+        return None
+    rows = arrays.samples[samples]
+    weights = np.ones(samples.size)
+    if training.weigh_uniqueness:
+        owners = arrays.symbol_of(rows)
+        weights *= average_uniqueness(labels.opens[samples], labels.resolves[samples], owners)
+    if training.half_life_sessions is not None:
+        age = arrays.session[rows].max() - arrays.session[rows]
+        weights *= exponential_decay(age, half_life_sessions=training.half_life_sessions)
+    return (weights / weights.mean()).astype(np.float32)

@@ -1,0 +1,136 @@
+"""The one entry of every training: prepare, configure, train, evaluate, and say how far it is."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from quant_pipelines.clock import Clock
+from quant_pipelines.errors import QuantPipelinesError
+from quant_pipelines.evaluation.metrics import Judged, measured
+from quant_pipelines.models import MODEL_KINDS, Files, Fitting, Forecaster, History, Step, TrainingStopped
+from quant_pipelines.snapshots import SnapshotArrays
+from quant_pipelines.training.data import Material, Part, material_of
+from quant_pipelines.training.order import Order
+from quant_pipelines.training.progress import Announcer, Listener, Stage
+from quant_pipelines.training.report import Epoch, TrainingReport
+
+
+class TrainingTookTooLong(TrainingStopped):
+    """The training was ended after the time it may take (X-26)."""
+
+    code = "QP002"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A training that ended well: the model's files and the report."""
+
+    order: Order
+    files: Files
+    report: TrainingReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Trains. `seconds` counts time from any fixed moment; `stop` is asked at every step whether to end."""
+
+    clock: Clock
+    listener: Listener
+    longest_seconds: float = 7200.0
+    stop: Callable[[], bool] = lambda: False
+    seconds: Callable[[], float] = field(default=time.monotonic)
+
+    def train(self, order: Order, arrays: SnapshotArrays) -> Trained:
+        """Train what was ordered. However it ends, the last notification says so."""
+        announcer = Announcer(model_id=order.training_id, listener=self.listener, seconds=self.seconds)
+        try:
+            return self._trained(order, arrays, announcer)
+        except TrainingStopped as error:
+            announcer.stage(Stage.STOPPED, str(error))
+            raise
+        except (QuantPipelinesError, MemoryError) as error:
+            announcer.stage(Stage.FAILED, f"{type(error).__name__}: {error}")
+            raise
+
+    def _trained(self, order: Order, arrays: SnapshotArrays, announcer: Announcer) -> Trained:
+        began = self.seconds()
+        announcer.stage(Stage.PREPARING, f"Preparing {order.model_name} from snapshot {order.snapshot_id[:16]}.")
+        material = material_of(arrays, order.settings, order.strategy.training)
+        announcer.stage(Stage.CONFIGURING, f"{order.settings.kind} with {_written(order)}.")
+        model = MODEL_KINDS[order.settings.kind].make(order.settings, None)
+        rows, chosen_by = len(material.train.examples), len(material.validation.examples)
+        announcer.stage(Stage.TRAINING, f"Learning from {rows} rows, choosing by {chosen_by}.")
+        fitting = Fitting(seed=order.seed, machine=order.machine, watch=self._watch(announcer, began))
+        history = model.fit(material.train.examples, material.validation.examples, fitting)
+        announcer.stage(Stage.EVALUATING, f"Measuring the model of step {history.best}.")
+        report = self._report(order, material, model, history, seconds=self.seconds() - began)
+        files = model.state()
+        announcer.stage(Stage.COMPLETED, f"Trained in {report.training_duration:.1f} s.")
+        return Trained(order=order, files=files, report=report)
+
+    def _watch(self, announcer: Announcer, began: float) -> Callable[[Step], None]:
+        def watch(step: Step) -> None:
+            announcer.step(step)
+            if self.stop():
+                raise TrainingStopped(f"Stopped at step {step.number} of {step.of}; nothing of it is kept.")
+            if self.seconds() - began > self.longest_seconds:
+                raise TrainingTookTooLong(
+                    f"Ended at step {step.number} after {self.longest_seconds:.0f} s, the longest a training may take. "
+                    "Lower its epochs, or raise retrain.longest_seconds of the strategy."
+                )
+
+        return watch
+
+    def _report(
+        self, order: Order, material: Material, model: Forecaster, history: History, *, seconds: float
+    ) -> TrainingReport:
+        described = model.describe()
+        importance = None if described.importance is None else dict(described.importance)
+        return TrainingReport(
+            model_id=order.training_id,
+            model_name=order.model_name,
+            model_kind=order.settings.kind,
+            training_duration=seconds,
+            total_epochs=len(history.steps),
+            best_epoch=history.best,
+            final_metrics={
+                **_measured(order, model, "train", material.train),
+                **_measured(order, model, "validation", material.validation),
+            },
+            training_history=tuple(Epoch(number=each.number, metrics=dict(each.metrics)) for each in history.steps),
+            hyperparameters=dict(order.settings.parameters),
+            data_info={
+                "snapshot": order.snapshot_id,
+                "train_rows": len(material.train.examples),
+                "validation_rows": len(material.validation.examples),
+                "columns": len(order.settings.columns),
+                "sessions_seen": order.settings.length,
+                "too_short": dict(material.short),
+                "task": order.settings.task.kind,
+                "outputs": order.settings.task.outputs,
+                "weights": material.train.examples.weight is not None,
+                "cv_performed": False,
+                "size": described.size,
+                **described.facts,
+            },
+            feature_importance=importance,
+            importance_is=str(described.facts.get("importance", "")) or None,
+            created_at=self.clock.now(),
+        )
+
+
+def _measured(order: Order, model: Forecaster, name: str, part: Part) -> dict[str, float]:
+    if not len(part.examples):
+        return {}
+    judged = Judged(
+        task=order.settings.task,
+        predictions=model.predict(part.examples.inputs, order.machine),
+        target=part.examples.target,
+        value=part.value,
+        sessions=part.examples.inputs.sessions,
+    )
+    return {f"{name}_{measure}": value for measure, value in measured(judged).items()}
+
+
+def _written(order: Order) -> str:
+    return ", ".join(f"{name} {value}" for name, value in order.settings.parameters.items()) or "no hyper-parameters"
