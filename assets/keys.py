@@ -9,6 +9,7 @@ PRICES = "prices"
 LABELS = "labels"
 DATA_VERSIONS = "data_versions"
 SNAPSHOT = "snapshot"
+MODEL = "model"
 
 FACTOR_REPORT = "factor_report"
 

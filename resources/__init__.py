@@ -9,6 +9,7 @@ from resources.machine import MachineResource
 from resources.pages import PagesResource
 from resources.snapshots import SnapshotsResource
 from resources.sources import SourcesResource
+from resources.training import TrainingResource
 
 
 def project_resources(settings: Settings) -> dict[str, Any]:
@@ -18,6 +19,7 @@ def project_resources(settings: Settings) -> dict[str, Any]:
         "lineage": LineageResource(home=str(settings.home_path)),
         "snapshots": SnapshotsResource(home=str(settings.home_path)),
         "sources": SourcesResource(),
+        "training": TrainingResource(home=str(settings.home_path)),
         "pages": PagesResource(folder=str(settings.home_path / "pages")),
         "machine": MachineResource(threads=settings.threads),
     }

@@ -8,6 +8,7 @@ from quant_pipelines.training.order import Order, order_for
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
 from quant_pipelines.training.shelf import Shelf, open_shelf
+from quant_pipelines.training.trainer import Published, Trainer, content_id, report_of
 
 __all__ = [
     "Count",
@@ -17,17 +18,21 @@ __all__ = [
     "Material",
     "Order",
     "Progress",
+    "Published",
     "Shelf",
     "Stage",
     "Trained",
+    "Trainer",
     "TrainingReport",
     "TrainingTookTooLong",
     "analyze_feature_correlations",
+    "content_id",
     "extract_feature_importance",
     "inputs_of",
     "material_of",
     "open_shelf",
     "order_for",
+    "report_of",
     "task_of",
     "to_all",
 ]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quant_pipelines.clock import Clock
-from quant_pipelines.errors import QuantPipelinesError
 from quant_pipelines.evaluation.metrics import Judged, measured
 from quant_pipelines.models import MODEL_KINDS, Files, Fitting, Forecaster, History, Step, TrainingStopped
 from quant_pipelines.snapshots import SnapshotArrays
@@ -19,6 +18,13 @@ class TrainingTookTooLong(TrainingStopped):
     """The training was ended after the time it may take (X-26)."""
 
     code = "QP002"
+
+
+def end_of(error: BaseException) -> Stage:
+    """Whether an error means that a training failed, or that somebody ended it: Ctrl-C and Dagster's own interrupt
+    are no `Exception`."""
+    stopped = isinstance(error, TrainingStopped) or not isinstance(error, Exception)
+    return Stage.STOPPED if stopped else Stage.FAILED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +51,8 @@ class Engine:
         announcer = Announcer(model_id=order.training_id, listener=self.listener, seconds=self.seconds)
         try:
             return self._trained(order, arrays, announcer)
-        except TrainingStopped as error:
-            announcer.stage(Stage.STOPPED, str(error))
-            raise
-        except (QuantPipelinesError, MemoryError) as error:
-            announcer.stage(Stage.FAILED, f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            announcer.stage(end_of(error), f"{type(error).__name__}: {error}")
             raise
 
     def _trained(self, order: Order, arrays: SnapshotArrays, announcer: Announcer) -> Trained:
