@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.checks.features import feature_checks
 from assets.checks.labels import label_checks
+from assets.checks.models import model_checks
 from assets.checks.prices import price_checks
 from assets.checks.snapshots import snapshot_checks
 from assets.data_versions import data_version_assets
@@ -47,7 +48,10 @@ defs = dg.Definitions(
         *by_market(price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets),
         *by_strategies(snapshot_assets, model_assets),
     ],
-    asset_checks=[*by_market(price_checks, feature_checks, label_checks), *by_strategies(snapshot_checks)],
+    asset_checks=[
+        *by_market(price_checks, feature_checks, label_checks),
+        *by_strategies(snapshot_checks, model_checks),
+    ],
     jobs=[make(market) for market in markets for make in (refresh_job, build_job)],
     schedules=[refresh_schedule(market) for market in markets],
     sensors=[

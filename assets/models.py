@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from assets.keys import MODEL, SNAPSHOT, TRAINING, key_of
 from assets.launchpad import SEED, chosen_values, machine_of, training_config
@@ -27,6 +28,8 @@ from resources.snapshots import SnapshotsResource
 from resources.training import TrainingResource
 
 FORMAT = "1"
+# The metadata by which checks and later assets find the stored version.
+VERSION = "model"
 _SECONDS_BETWEEN_LINES = 5.0
 _STRONGEST = 15
 
@@ -121,6 +124,15 @@ def _snapshot_of(
     return store.document(str(event.metadata["train_lineage_id"].value)), str(found[0].storage_id)
 
 
+def newest_of(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[str]:
+    """The version that the run has made; the newest of all where a person runs the checks alone."""
+    partition = context.run.tags.get(PARTITION_NAME_TAG)
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    found = context.instance.fetch_materializations(wanted, limit=1).records
+    events = [each.asset_materialization for each in found]
+    return [str(each.metadata[VERSION].value) for each in events if each is not None]
+
+
 def _told_to(context: dg.AssetExecutionContext, partition: str) -> Listener:
     """Stages become events of the asset, steps lines of the log: the first, the last, and one every few seconds."""
     last = -_SECONDS_BETWEEN_LINES
@@ -165,7 +177,7 @@ def _metadata(published: Published) -> dict[str, Any]:
     """The report, as a person wants to see it."""
     report, version = published.report, published.version
     facts: dict[str, Any] = {
-        "model": version.name,
+        VERSION: version.name,
         "version_id": version.id,
         "train_lineage_id": published.manifest.snapshot_id,
         "training_id": version.training_id,

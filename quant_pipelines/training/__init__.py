@@ -3,6 +3,7 @@
 from quant_pipelines.training.data import Material, inputs_of, material_of, task_of
 from quant_pipelines.training.engine import Engine, Trained, TrainingTookTooLong
 from quant_pipelines.training.features import analyze_feature_correlations, extract_feature_importance
+from quant_pipelines.training.judging import Difference, differences, misfits, stored_model
 from quant_pipelines.training.ledger import Count, Ledger
 from quant_pipelines.training.order import Order, order_for
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
@@ -12,6 +13,7 @@ from quant_pipelines.training.trainer import Published, Trainer, content_id, rep
 
 __all__ = [
     "Count",
+    "Difference",
     "Engine",
     "Ledger",
     "Listener",
@@ -27,12 +29,15 @@ __all__ = [
     "TrainingTookTooLong",
     "analyze_feature_correlations",
     "content_id",
+    "differences",
     "extract_feature_importance",
     "inputs_of",
     "material_of",
+    "misfits",
     "open_shelf",
     "order_for",
     "report_of",
+    "stored_model",
     "task_of",
     "to_all",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from quant_pipelines.clock import Clock
 from quant_pipelines.evaluation.metrics import Judged, measured
-from quant_pipelines.models import MODEL_KINDS, Files, Fitting, Forecaster, History, Step, TrainingStopped
+from quant_pipelines.models import MODEL_KINDS, Files, Fitting, Forecaster, History, Machine, Step, TrainingStopped
 from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.training.data import Material, Part, material_of
 from quant_pipelines.training.order import Order
@@ -96,10 +96,7 @@ class Engine:
             training_duration=seconds,
             total_epochs=len(history.steps),
             best_epoch=history.best,
-            final_metrics={
-                **_measured(order, model, "train", material.train),
-                **_measured(order, model, "validation", material.validation),
-            },
+            final_metrics=measures_of(model, material, order.machine),
             training_history=tuple(Epoch(number=each.number, metrics=dict(each.metrics)) for each in history.steps),
             hyperparameters=dict(order.settings.parameters),
             data_info={
@@ -122,17 +119,28 @@ class Engine:
         )
 
 
-def _measured(order: Order, model: Forecaster, name: str, part: Part) -> dict[str, float]:
+def measures_of(model: Forecaster, material: Material, machine: Machine) -> dict[str, float]:
+    """What the model is worth on the rows it learned from and on those it was chosen by, as part_measure."""
+    parts = {"train": material.train, "validation": material.validation}
+    return {
+        f"{name}_{measure}": value
+        for name, part in parts.items()
+        for measure, value in _measured(model, part, machine).items()
+    }
+
+
+def _measured(model: Forecaster, part: Part, machine: Machine) -> dict[str, float]:
     if not len(part.examples):
         return {}
-    judged = Judged(
-        task=order.settings.task,
-        predictions=model.predict(part.examples.inputs, order.machine),
-        target=part.examples.target,
-        value=part.value,
-        sessions=part.examples.inputs.sessions,
+    return measured(
+        Judged(
+            task=model.settings.task,
+            predictions=model.predict(part.examples.inputs, machine),
+            target=part.examples.target,
+            value=part.value,
+            sessions=part.examples.inputs.sessions,
+        )
     )
-    return {f"{name}_{measure}": value for measure, value in measured(judged).items()}
 
 
 def _written(order: Order) -> str:
