@@ -91,3 +91,13 @@ def probe(place: Place) -> Engine:
     engine = create_engine(place.uri, poolclass=NullPool, connect_args={"connect_timeout": _PROBE_SECONDS})
     engine.connect().close()
     return engine
+
+
+def prepare(settings: Settings) -> None:
+    """Make MLflow's file before a server does, which would not wait for a training that makes it too."""
+    place = place_of(settings)
+    if place.file is not None and not place.file.exists():
+        # Imported only where there is something to make: it takes seconds.
+        from quant_pipelines.registry.mlflow.client import make_tables
+
+        make_tables(place)
