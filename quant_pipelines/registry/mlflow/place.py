@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from quant_pipelines.registry.failures import StoreUnreachable
-from quant_pipelines.settings import Settings
+from quant_pipelines.settings import Settings, hush
 
 _PROBE_SECONDS = 5
 SERVED = "mlflow-artifacts:/"
@@ -97,6 +97,7 @@ def prepare(settings: Settings) -> None:
     """Make MLflow's file before a server does, which would not wait for a training that makes it too."""
     place = place_of(settings)
     if place.file is not None and not place.file.exists():
+        hush()
         # Imported only where there is something to make: it takes seconds.
         from quant_pipelines.registry.mlflow.client import make_tables
 

@@ -67,7 +67,7 @@ def test_an_alias_means_one_version_at_a_time(kept):
 
 def test_what_is_not_there_is_named(kept_in_file):
     kept_in_file.save()
-    with pytest.raises(UnknownVersion, match="no version 7. It has 1"):
+    with pytest.raises(UnknownVersion, match=r"no version 7\. It has 1"):
         kept_in_file.models.load(MODEL, 7)
     with pytest.raises(UnknownVersion, match="It has none"):
         kept_in_file.models.load("demo.nobody", 1)
@@ -107,7 +107,7 @@ def test_a_life_is_kept_step_by_step(kept):
     """X-12, S2-52: who, when, why."""
     kept.save()
     kept.models.move(MODEL, 1, State.VALIDATED, actor="judge", reason="IC 0.04")
-    with pytest.raises(IllegalTransition, match="validated cannot become deployed. It can become ready, failed"):
+    with pytest.raises(IllegalTransition, match=r"validated cannot become deployed\. It can become ready, failed"):
         kept.models.move(MODEL, 1, State.DEPLOYED, actor="me")
     moved = kept.models.move(MODEL, 1, State.READY, actor="me")
     assert moved.state == State.READY
