@@ -11,6 +11,7 @@ from quant_pipelines.registry.failures import (
     HashMismatch,
     IllegalTransition,
     RetentionRefused,
+    TagRefused,
     UnknownVersion,
     VersionSwapped,
 )
@@ -99,7 +100,7 @@ def test_versions_are_found_by_words_and_tags(kept):
 @pytest.mark.parametrize("name", ["qp.id", "mlflow.user", ""])
 def test_our_own_tags_cannot_be_written_over(kept_in_file, name):
     kept_in_file.save()
-    with pytest.raises(ValueError, match="cannot be called"):
+    with pytest.raises(TagRefused, match="cannot be called"):
         kept_in_file.models.set_tag(MODEL, 1, name, "x")
 
 
