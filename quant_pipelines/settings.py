@@ -174,6 +174,12 @@ _QUIET = {
 _TOGETHER = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 
 
+def hush() -> None:
+    """Make this process as quiet as our children are, for libraries that look when they are imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment of every process that the project starts."""
     inherited = os.environ.get("PYTHONPATH")

@@ -29,6 +29,12 @@ class RetentionRefused(OperatorActionRequired, ValueError):
     code = "QP173"
 
 
+class TagRefused(OperatorActionRequired, ValueError):
+    """A tag whose name is the store's own."""
+
+    code = "QP175"
+
+
 class IllegalTransition(Conflict):
     """A step that the life cycle does not have (X-12)."""
 
@@ -40,12 +46,6 @@ class IllegalTransition(Conflict):
             f"A version that is {found} cannot become {wanted}. "
             + (f"It can become {ways}." if ways else "Its life is over; train another version.")
         )
-
-
-class TrainingDiffers(Conflict):
-    """Other bytes for a training that is stored already."""
-
-    code = "QP451"
 
 
 class CannotPack(DataRejected):

@@ -4,11 +4,12 @@ from quant_pipelines.clock import Clock
 from quant_pipelines.registry.signing import open_keys
 from quant_pipelines.registry.tracker import Tracker
 from quant_pipelines.registry.versions import ModelStore
-from quant_pipelines.settings import Settings
+from quant_pipelines.settings import Settings, hush
 
 
 def open_models(settings: Settings, *, clock: Clock) -> ModelStore:
     """Where trained models are kept."""
+    hush()
     from quant_pipelines.registry.mlflow.place import place_of
     from quant_pipelines.registry.mlflow.store import MlflowModels
 
@@ -17,6 +18,7 @@ def open_models(settings: Settings, *, clock: Clock) -> ModelStore:
 
 def open_tracker(settings: Settings, *, clock: Clock) -> Tracker:
     """Where runs are watched."""
+    hush()
     from quant_pipelines.registry.mlflow.place import place_of
     from quant_pipelines.registry.mlflow.tracker import MlflowRuns
 

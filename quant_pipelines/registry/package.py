@@ -93,7 +93,8 @@ def read_folder(folder: Path, *, limits: Limits = LIMITS) -> dict[str, bytes]:
     """Every file of a version's data. A link, a strange name or too many bytes end the reading."""
     if folder.is_symlink() or not folder.is_dir():
         raise FilesDiffer(f"{folder} is no folder of a version. Restore it from a backup, or train it again.")
-    sizes = {entry.name: _size(entry, folder) for entry in os.scandir(folder)}
+    with os.scandir(folder) as entries:
+        sizes = {entry.name: _size(entry, folder) for entry in entries}
     require_sizes(sizes, limits)
     return {name: _read(folder / name, most) for name, most in sorted(sizes.items())}
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from quant_pipelines.registry.failures import StoreUnreachable
-from quant_pipelines.settings import Settings
+from quant_pipelines.settings import Settings, hush
 
 _PROBE_SECONDS = 5
 SERVED = "mlflow-artifacts:/"
@@ -91,3 +91,14 @@ def probe(place: Place) -> Engine:
     engine = create_engine(place.uri, poolclass=NullPool, connect_args={"connect_timeout": _PROBE_SECONDS})
     engine.connect().close()
     return engine
+
+
+def prepare(settings: Settings) -> None:
+    """Make MLflow's file before a server does, which would not wait for a training that makes it too."""
+    place = place_of(settings)
+    if place.file is not None and not place.file.exists():
+        hush()
+        # Imported only where there is something to make: it takes seconds.
+        from quant_pipelines.registry.mlflow.client import make_tables
+
+        make_tables(place)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quant_pipelines.clock import Clock
-from quant_pipelines.registry.failures import HashMismatch, UnknownVersion, VersionRefused
+from quant_pipelines.registry.failures import HashMismatch, TagRefused, UnknownVersion, VersionRefused
 from quant_pipelines.registry.flavour import DATA, MLMODEL, mlmodel_of
 from quant_pipelines.registry.life_cycle import State, Transition, require_legal
 from quant_pipelines.registry.mlflow.client import Mlflow
@@ -35,7 +35,7 @@ Trace = Callable[[str], None]
 _OURS = "qp."
 _ID, _TRAINING, _HISTORY, _STATE, _MODEL = "qp.id", "qp.training_id", "qp.history", "qp.state", "qp.model"
 _DAMAGED = "qp.damaged"
-_LIBRARYS = ("mlflow.", _OURS)
+_TAKEN = ("mlflow.", _OURS)
 _FOLDER_DIGITS = 16
 _NAMED = 5
 
@@ -104,8 +104,8 @@ class MlflowModels:
         return [each for model in self.models() for each in self.versions(model) if matches(each, text, tags or {})]
 
     def set_tag(self, model: str, number: int, key: str, value: str) -> None:
-        if not key or key.startswith(_LIBRARYS):
-            raise ValueError(f"A tag of yours cannot be called {key!r}: {' and '.join(_LIBRARYS)} are taken.")
+        if not key or key.startswith(_TAKEN):
+            raise TagRefused(f"A tag of yours cannot be called {key!r}. {' and '.join(_TAKEN)} begin other names.")
         self.version(model, number)
         self._tag(model, number, {key: value})
 
