@@ -24,6 +24,7 @@ from quant_pipelines.training import Listener, Order, Progress, Published, Train
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
+from resources.models import ModelStoreResource, TrackerResource
 from resources.snapshots import SnapshotsResource
 from resources.training import TrainingResource
 
@@ -67,6 +68,8 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
         lineage: LineageResource,
         snapshots: SnapshotsResource,
         machine: MachineResource,
+        models: ModelStoreResource,
+        tracker: TrackerResource,
         training: TrainingResource,
     ) -> dg.MaterializeResult:
         with reacting(context):
@@ -84,8 +87,8 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
                     chosen=chosen_values(strategies[name], config),
                 )
                 trainer = Trainer(
-                    models=training.models(),
-                    tracker=training.tracker(),
+                    models=models.open(),
+                    tracker=tracker.open(),
                     ledger=training.ledger(actor),
                     shelf=training.shelf(),
                     clock=SystemClock(),
@@ -95,6 +98,8 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
                     tags={"dagster_run": context.run.run_id, "partition": partition},
                 )
                 published = trainer.train(order, document, load(store, document))
+                if published.damage is not None:
+                    context.log.warning("Trained again, since the stored version is damaged: %s", published.damage)
                 lineage.open().record(_node(order, published))
                 record_partition(
                     context,
@@ -192,6 +197,8 @@ def _metadata(published: Published) -> dict[str, Any]:
         "data": dg.MetadataValue.json(report.data_info),
         **{name: value for name, value in report.final_metrics.items() if name.startswith("validation_")},
     }
+    if published.damage is not None:
+        facts["damaged_before"] = published.damage
     if report.feature_importance:
         rows = [{"feature": name, "importance": value} for name, value in report.strongest[:_STRONGEST]]
         facts["strongest_features"] = records(rows)

@@ -16,8 +16,8 @@ from quant_pipelines.snapshots import SnapshotStore, load
 from quant_pipelines.strategies import Strategy
 from quant_pipelines.training import differences, misfits, stored_model
 from resources.machine import MachineResource
+from resources.models import ModelStoreResource
 from resources.snapshots import SnapshotsResource
-from resources.training import TrainingResource
 
 COMPATIBLE, REPRODUCED = "model_compatibility", "report_reproduced"
 
@@ -50,13 +50,11 @@ def model_checks(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
         context: dg.AssetCheckExecutionContext,
         snapshots: SnapshotsResource,
         machine: MachineResource,
-        training: TrainingResource,
+        models: ModelStoreResource,
     ) -> Iterable[dg.AssetCheckResult]:
         with reacting(context):
-            store, models = snapshots.open(), training.models()
-            told = [
-                _judged(store, models, name, Machine(threads=machine.threads)) for name in newest_of(context, asset)
-            ]
+            store, kept = snapshots.open(), models.open()
+            told = [_judged(store, kept, name, Machine(threads=machine.threads)) for name in newest_of(context, asset)]
         yield _result(COMPATIBLE, asset, [row for compatible, _ in told for row in compatible], len(told))
         yield _result(REPRODUCED, asset, [row for _, reproduced in told for row in reproduced], len(told))
 

@@ -8,7 +8,7 @@ from importlib.metadata import version as installed_version
 
 from quant_pipelines.clock import Clock
 from quant_pipelines.digest import digest_json
-from quant_pipelines.errors import DependencyFailed
+from quant_pipelines.errors import DependencyFailed, StoreDamaged
 from quant_pipelines.lake import Fence
 from quant_pipelines.registry import Manifest, ModelStore, StoredTask, TrackedRun, Tracker, Version, pack
 from quant_pipelines.snapshots import Document, SnapshotArrays
@@ -27,12 +27,13 @@ _LIBRARIES = ("numpy", "torch", "lightgbm", "xgboost", "xgboost-cpu", "scikit-le
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A stored version with its report, and whether it had to be trained now."""
+    """A stored version with its report, and whether it had to be trained now; `damage` is that of the one before."""
 
     version: Version
     manifest: Manifest
     report: TrainingReport
     trained: bool
+    damage: str | None
     page: str
 
     @property
@@ -70,8 +71,8 @@ class Trainer:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def train(self, order: Order, document: Document, arrays: SnapshotArrays) -> Published:
-        """The stored version of this order."""
-        stored = self.models.with_training(order.model_name, order.training_id)
+        """The stored version of this order. One that is damaged is trained again, and that is told."""
+        stored, damage = self._intact(order)
         run = self._run(order) if stored is None else self.tracker.resume(stored.run_id)
         version = self._stored(order, document, arrays, run) if stored is None else stored
         # Also where it was stored before: the process that stored it may have died before it could end its run.
@@ -79,8 +80,24 @@ class Trainer:
         self.shelf.drop(order)
         manifest = self.models.load(version.model, version.number).manifest
         return Published(
-            version=version, manifest=manifest, report=report_of(manifest), trained=stored is None, page=run.url
+            version=version,
+            manifest=manifest,
+            report=report_of(manifest),
+            trained=stored is None,
+            damage=damage,
+            page=run.url,
         )
+
+    def _intact(self, order: Order) -> tuple[Version | None, str | None]:
+        """The version of this order where it can be loaded, and what is wrong with it where it cannot."""
+        stored = self.models.with_training(order.model_name, order.training_id)
+        if stored is None:
+            return None, None
+        try:
+            self.models.load(stored.model, stored.number)
+        except StoreDamaged as error:
+            return None, f"{stored.name}: {error}"
+        return stored, None
 
     def _stored(self, order: Order, document: Document, arrays: SnapshotArrays, run: TrackedRun) -> Version:
         trained = self.shelf.find(order)
