@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quant_pipelines.models.data import Examples, Inputs
+from quant_pipelines.models.failures import NotLearnable
 
 # Every batch of a prediction has so many rows, filled up where there are fewer: a product of matrices adds up in
 # another order for another shape, and a prediction must not depend on its company.
@@ -69,12 +70,19 @@ def rows_of(inputs: Inputs, device: torch.device) -> Rows:
 
 
 def lesson_of(examples: Examples, device: torch.device) -> Lesson:
-    weight = examples.weight
     return Lesson(
         rows=rows_of(examples.inputs, device),
         target=_tensor(examples.target).to(device),
-        weight=None if weight is None else _tensor((weight / weight.mean()).astype(np.float32)).to(device),
+        weight=None if examples.weight is None else _tensor(_of_mean_one(examples.weight)).to(device),
     )
+
+
+def _of_mean_one(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """So that a learning rate means the same with and without weights, and a batch of small ones is a small step."""
+    mean = weight.mean(dtype=np.float64)
+    if not (np.isfinite(mean) and mean > 0 and weight.min() >= 0):
+        raise NotLearnable(f"Weights from {weight.min()} to {weight.max()} were given; they are 0 or more, not all 0.")
+    return (weight / mean).astype(np.float32)
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:
