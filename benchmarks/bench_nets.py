@@ -1,9 +1,9 @@
 """Nets against pyqlib's classes: equal net, batch size, rows and machine. An epoch is its training and its judging.
 
-    python benchmarks/bench_nets.py [--symbols 200] [--sessions 100]
+    python benchmarks/bench_nets.py [--symbols 160] [--sessions 100]
 
-pyqlib judges the training rows once more after each epoch; here their loss is that of the training itself. Ratios are of
-CPU time on one thread; quote figures from a quiet machine only.
+pyqlib judges the training rows once more after each epoch; here their loss is that of the training itself. Ratios are
+of CPU time on one thread, without processes that load data; quote figures from a quiet machine only.
 """
 
 import argparse
@@ -104,8 +104,8 @@ def epoch(kind: str, panel: Panel, theirs: Any, chosen: dict[str, Any], promised
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "best")
         torch.set_num_threads(1)
-        ours_of = lambda: measure(lambda: spec.make(settings, None).fit(train, validation, Fitting()), rounds=2)  # noqa: E731
-        (wall, ours), (_wall, qlibs) = ours_of(), measure(lambda: theirs.fit(dataset, save_path=path), rounds=2)
+        wall, ours = measure(lambda: spec.make(settings, None).fit(train, validation, Fitting()), rounds=2)
+        _wall, qlibs = measure(lambda: theirs.fit(dataset, save_path=path), rounds=2)
     rows = len(train) + len(validation)
     print(f"{kind}, {rows:,} rows: ours {ours / rows * 1e6:.0f} us a row, pyqlib's {qlibs / rows * 1e6:.0f}; ", end="")
     print(f"{wall:.2f} s wall")
@@ -114,16 +114,16 @@ def epoch(kind: str, panel: Panel, theirs: Any, chosen: dict[str, Any], promised
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--symbols", type=int, default=200)
+    parser.add_argument("--symbols", type=int, default=160)
     parser.add_argument("--sessions", type=int, default=100)
     chosen = parser.parse_args()
     panel = Panel.drawn(chosen.symbols, chosen.sessions)
     # The first optimizer of a process imports half of PyTorch.
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     supply(panel, 800)
-    lstm = LSTM(d_feat=COLUMNS, hidden_size=64, num_layers=2, dropout=0.1, n_epochs=1, batch_size=800, GPU=-1)
+    lstm = LSTM(d_feat=COLUMNS, hidden_size=64, num_layers=2, dropout=0.1, n_epochs=1, batch_size=800, GPU=-1, n_jobs=0)
     epoch("lstm", panel, lstm, {"batch_size": 800}, 2)
-    fewer = Panel.drawn(chosen.symbols // 4, chosen.sessions)
+    fewer = Panel.drawn(chosen.symbols // 8, chosen.sessions)
     transformer = TransformerModel(
         d_feat=COLUMNS, d_model=64, nhead=8, num_layers=3, dropout=0.1, n_epochs=1, batch_size=512, GPU=-1, n_jobs=0
     )

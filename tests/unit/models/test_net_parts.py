@@ -17,6 +17,7 @@ from quant_pipelines.models.neural.embeddings import MOST_POSITIONS, PositionalE
 from quant_pipelines.models.neural.layers import GhostBatchNorm, sparsemax
 from quant_pipelines.models.neural.nets.patchtst import normalised, patches_of
 from quant_pipelines.models.neural.nets.timesnet import Inception, TimesBlock, periods_of
+from quant_pipelines.models.neural.recurrence import states_of
 
 ROOT = Path(__file__).parents[3]
 CHANCE = np.random.default_rng(5)
@@ -195,6 +196,26 @@ def test_sparsemax_and_its_gradient_are_pyqlibs():
     (found * slope).sum().backward()
     (expected * slope).sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize(("layers", "length", "batch"), [(1, 1, 1), (1, 7, 5), (3, 20, 30)])
+def test_a_recurrence_and_its_gradient_are_pytorchs(layers, length, batch):
+    rnn, x, slope = nn.LSTM(3, 8, layers), (5 * noise(length, batch, 3)).requires_grad_(), noise(length, batch, 8)
+    gradients, found = [], []
+    for states in (rnn(x)[0], states_of(rnn, x)):
+        found.append(states)
+        gradients.append(torch.autograd.grad((states * slope).sum(), [x, *rnn.parameters()]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(gradients[1], gradients[0], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_dropout_stands_between_the_layers_of_a_recurrence_and_not_after_them():
+    x = noise(4, 50, 3)
+    rnn = nn.LSTM(3, 8, 2, dropout=0.9)
+    states = states_of(rnn, x)
+    assert (states != 0).all()
+    assert not torch.equal(states, states_of(rnn, x))
 
 
 def test_ghost_batch_norm_normalises_part_by_part():

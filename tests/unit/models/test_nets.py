@@ -7,6 +7,7 @@ from torch import nn
 from quant_pipelines.models import MODEL_KINDS, ModelSettings, Task
 from quant_pipelines.models.failures import BadParameter
 from quant_pipelines.models.neural.forecaster import NeuralForecaster
+from quant_pipelines.models.neural.layers import sparsemax
 from quant_pipelines.models.neural.net import Net
 from quant_pipelines.models.neural.nets.informer import Informer
 from quant_pipelines.models.neural.nets.lstm import RecurrentNet
@@ -203,12 +204,15 @@ def test_tabnets_feature_transformer_is_pyqlibs():
     torch.testing.assert_close(ours.train()(x, shared), theirs.train()(x), rtol=1e-5, atol=1e-5)
 
 
-def test_a_column_that_tabnet_used_is_used_less_by_the_next_step_where_gamma_is_1():
-    net = TabNet(settings_of("tabnet", columns=6, gamma=1.0)).train()
-    masks, _ = net._steps(torch.randn(50, 6))
-    whole = masks[0] == 1
-    assert whole.any()
-    assert masks[1][whole].max() < 1e-6
+def test_a_step_of_tabnet_counts_what_the_one_before_it_used():
+    """pyqlib's class forgets it."""
+    net = TabNet(settings_of("tabnet", columns=6, n_steps=2, gamma=1.5)).eval()
+    columns = torch.randn(50, 6)
+    (first, second), _ = net._steps(columns)
+    read = net.read[1](first * net.norm(columns), net.shared)[:, net.n_d :]
+    wanted = net.attend[1].norm(net.attend[1].linear(read))
+    torch.testing.assert_close(second, sparsemax(wanted * (1.5 - first)))
+    assert not torch.allclose(second, sparsemax(wanted))
 
 
 def test_tabnets_penalty_is_the_entropy_of_its_masks():
