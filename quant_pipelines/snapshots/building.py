@@ -193,8 +193,8 @@ class SnapshotBuilder:
 
     def _outcome(self, found: Derived) -> Outcome:
         arrays = tuple(
-            FrozenArray(name=name, blob=self.store.put_blob(found.files[name]), type=array.dtype.str, shape=array.shape)
-            for name, array in sorted(found.arrays.items())
+            FrozenArray(name=name, blob=self.store.put_draft(each), type=each.array.dtype.str, shape=each.array.shape)
+            for name, each in sorted(found.drafts.items())
         )
         return Outcome(
             arrays=arrays,
