@@ -14,6 +14,7 @@ from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session, session_key
 from quant_pipelines.kernels.placing import place_rows
 from quant_pipelines.lake import Table, Version, Window
+from quant_pipelines.lineage.made_from import Held, held
 from quant_pipelines.snapshots.document import FrozenTable, Recipe
 from quant_pipelines.snapshots.failures import InputsDisagree
 from quant_pipelines.snapshots.layout import Keys, Layout, lay_out
@@ -36,11 +37,14 @@ class TableAt:
     version: int
 
     @cached_property
-    def _held(self) -> Version:
+    def _version(self) -> Version:
         return self.table.at(self.version)
 
     def read(self, window: Window, columns: Sequence[str], symbols: Collection[str] | None = None) -> pa.Table:
-        return self._held.read(window, columns=columns, symbols=symbols)
+        return self._version.read(window, columns=columns, symbols=symbols)
+
+    def made_from(self, window: Window) -> Held:
+        return held(self._version, window)
 
 
 Tables = Mapping[str, TableAt]
