@@ -15,6 +15,7 @@ from quant_pipelines.lake import Window, no_fence
 from quant_pipelines.lake.storage import LocalStore
 from quant_pipelines.prices import SessionNotClosed
 from quant_pipelines.snapshots import (
+    FeaturesOutdated,
     HorizonTooLong,
     InputMissing,
     InputsDisagree,
@@ -276,6 +277,28 @@ def test_tables_with_other_rows_are_refused(scene):
     table.replace(table.read(day).slice(1), window=day, writer=WRITER)
     with pytest.raises(InputsDisagree, match=rf"lacks 600000\.SH in {scene.sessions[80]:%Y-%m-%d}, alpha158 has"):
         scene.builder().build(strategy(), scene.sessions[-1])
+
+
+def test_features_of_other_prices_are_refused_until_they_are_made_again(scene):
+    """S2-73: a restated bar reaches every feature that looked back at it."""
+    trained = scene.builder().build(strategy(), scene.sessions[-1]).document
+    scene.bars["close"][100] *= 1.001
+    scene.publish_prices()
+    restated = f"{scene.sessions[100]:%Y-%m-%d}"
+    for asked in (
+        lambda: scene.builder().build(strategy(), scene.sessions[-1]),
+        lambda: scene.builder().infer(trained, scene.sessions[101]),
+    ):
+        with pytest.raises(FeaturesOutdated, match=r"sessions of tiny/\w+ that the snapshot needs") as refusal:
+            asked()
+        assert refusal.value.code == "QP288"
+    with pytest.raises(FeaturesOutdated, match=f"Materialise tiny/alpha158 for {restated} to .* first"):
+        scene.builder().build(strategy(features=["KMID"]), scene.sessions[-1])
+    # What lies before the restated bar, and what was frozen, is as good as ever.
+    scene.builder().build(strategy(training={"window": {"sessions": 60}}), scene.sessions[99])
+    scene.builder().serve_again(trained, scene.sessions[101])
+    scene.publish_features()
+    assert scene.builder().build(strategy(), scene.sessions[-1]).document.id != trained.id
 
 
 def test_a_mistyped_symbol_is_refused(published):
