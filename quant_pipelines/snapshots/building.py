@@ -188,8 +188,8 @@ class SnapshotBuilder:
                 table_versions={name: each.version for name, each in sorted(tables.items())},
             ),
         )
-        self.fence()
-        self.store.put(document)
+        with self.fence():
+            self.store.put(document)
         return Built(document, made=True)
 
     def _outcome(self, found: Derived) -> Outcome:

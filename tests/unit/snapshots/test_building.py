@@ -1,5 +1,6 @@
 """Snapshots hold what the lake held, and nothing that was not known (S1-33, S1-34, S2-103)."""
 
+from contextlib import contextmanager
 from datetime import datetime
 
 import numpy as np
@@ -315,3 +316,19 @@ def test_nothing_to_learn_from_is_refused(tmp_path):
     alone = strategy(universe={"symbols": ["600000.SH"]}, training={"window": {"sessions": 20}})
     with pytest.raises(NothingToLearn, match="label absent: suspended: 1"):
         scene.builder().build(alone, scene.sessions[-1])
+
+
+def test_a_run_that_is_over_freezes_nothing(scene):
+    """R2: the fence is entered around the one write that makes a snapshot visible."""
+
+    class RunIsOver(Exception):
+        pass
+
+    @contextmanager
+    def closed():
+        raise RunIsOver
+        yield
+
+    with pytest.raises(RunIsOver):
+        scene.builder(fence=closed).build(strategy(), scene.sessions[-1])
+    assert list(scene.store.documents()) == []
