@@ -96,7 +96,7 @@ class Prepared:
         return self._samplers[segment]
 
 
-def epoch(kind: str, panel: Panel, theirs: Any, chosen: dict[str, Any], promised: float) -> None:
+def epoch(kind: str, panel: Panel, theirs: Any, chosen: dict[str, Any], *, promised: float, rounds: int = 2) -> None:
     """One epoch of ours and of pyqlib's class, what both need before it included."""
     spec, (train, validation) = MODEL_KINDS[kind], panel.halves
     settings = spec.settings(Task(), NAMES, chosen={"n_epochs": 1, **chosen})
@@ -104,8 +104,8 @@ def epoch(kind: str, panel: Panel, theirs: Any, chosen: dict[str, Any], promised
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "best")
         torch.set_num_threads(1)
-        wall, ours = measure(lambda: spec.make(settings, None).fit(train, validation, Fitting()), rounds=2)
-        _wall, qlibs = measure(lambda: theirs.fit(dataset, save_path=path), rounds=2)
+        wall, ours = measure(lambda: spec.make(settings, None).fit(train, validation, Fitting()), rounds=rounds)
+        _wall, qlibs = measure(lambda: theirs.fit(dataset, save_path=path), rounds=rounds)
     rows = len(train) + len(validation)
     print(f"{kind}, {rows:,} rows: ours {ours / rows * 1e6:.0f} us a row, pyqlib's {qlibs / rows * 1e6:.0f}; ", end="")
     print(f"{wall:.2f} s wall")
@@ -122,12 +122,12 @@ def main() -> None:
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
     supply(panel, 800)
     lstm = LSTM(d_feat=COLUMNS, hidden_size=64, num_layers=2, dropout=0.1, n_epochs=1, batch_size=800, GPU=-1, n_jobs=0)
-    epoch("lstm", panel, lstm, {"batch_size": 800}, 2)
+    epoch("lstm", panel, lstm, {"batch_size": 800}, promised=2)
     fewer = Panel.drawn(chosen.symbols // 8, chosen.sessions)
     transformer = TransformerModel(
         d_feat=COLUMNS, d_model=64, nhead=8, num_layers=3, dropout=0.1, n_epochs=1, batch_size=512, GPU=-1, n_jobs=0
     )
-    epoch("transformer", fewer, transformer, {"batch_size": 512}, 1)
+    epoch("transformer", fewer, transformer, {"batch_size": 512}, promised=1, rounds=1)
 
 
 if __name__ == "__main__":
