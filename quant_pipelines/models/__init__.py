@@ -18,10 +18,11 @@ from quant_pipelines.models.forecaster import (
     Forecaster,
     History,
     Machine,
+    Prepares,
     Step,
     Watch,
 )
-from quant_pipelines.models.parameters import Parameter, Value, Values
+from quant_pipelines.models.parameters import Parameter, Range, Searched, Value, Values
 from quant_pipelines.models.spec import DEFAULT, ModelSettings, ModelSpec
 from quant_pipelines.models.task import Task
 from quant_pipelines.models.zoo import MODEL_KINDS, kind_named, spec_named
@@ -45,6 +46,9 @@ __all__ = [
     "ModelSpec",
     "NotLearnable",
     "Parameter",
+    "Prepares",
+    "Range",
+    "Searched",
     "StateRefused",
     "Step",
     "Task",
