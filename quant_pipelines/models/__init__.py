@@ -22,6 +22,7 @@ from quant_pipelines.models.forecaster import (
     Step,
     Watch,
 )
+from quant_pipelines.models.kinds.qlib_classes import QLIB_CLASSES, refusal_of
 from quant_pipelines.models.parameters import Parameter, Range, Searched, Value, Values
 from quant_pipelines.models.spec import DEFAULT, ModelSettings, ModelSpec
 from quant_pipelines.models.task import Task
@@ -31,6 +32,7 @@ __all__ = [
     "DEFAULT",
     "MODEL_KINDS",
     "ONE_THREAD",
+    "QLIB_CLASSES",
     "BadParameter",
     "Description",
     "DeviceMissing",
@@ -58,5 +60,6 @@ __all__ = [
     "Values",
     "Watch",
     "kind_named",
+    "refusal_of",
     "spec_named",
 ]
