@@ -18,10 +18,12 @@ from quant_pipelines.models.forecaster import (
     Forecaster,
     History,
     Machine,
+    Prepares,
     Step,
     Watch,
 )
-from quant_pipelines.models.parameters import Parameter, Value, Values
+from quant_pipelines.models.kinds.qlib_classes import QLIB_CLASSES, refusal_of
+from quant_pipelines.models.parameters import Parameter, Range, Searched, Value, Values
 from quant_pipelines.models.spec import DEFAULT, ModelSettings, ModelSpec
 from quant_pipelines.models.task import Task
 from quant_pipelines.models.zoo import MODEL_KINDS, kind_named, spec_named
@@ -30,6 +32,7 @@ __all__ = [
     "DEFAULT",
     "MODEL_KINDS",
     "ONE_THREAD",
+    "QLIB_CLASSES",
     "BadParameter",
     "Description",
     "DeviceMissing",
@@ -45,6 +48,9 @@ __all__ = [
     "ModelSpec",
     "NotLearnable",
     "Parameter",
+    "Prepares",
+    "Range",
+    "Searched",
     "StateRefused",
     "Step",
     "Task",
@@ -54,5 +60,6 @@ __all__ = [
     "Values",
     "Watch",
     "kind_named",
+    "refusal_of",
     "spec_named",
 ]

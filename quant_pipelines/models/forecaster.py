@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,3 +90,16 @@ class Forecaster(Protocol):
         ...
 
     def describe(self) -> Description: ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A model that can lay out its examples once for many fits, which a search shares among its trials."""
+
+    def prepare(self, train: Examples, validation: Examples, fitting: Fitting) -> Any:
+        """What depends on the examples and the machine alone, not on hyper-parameters or the seed."""
+        ...
+
+    def fit_prepared(self, prepared: Any, fitting: Fitting) -> History:
+        """As `fit` with the examples that were prepared, to the bit."""
+        ...

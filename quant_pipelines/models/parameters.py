@@ -1,15 +1,35 @@
 """Hyper-parameters as data: name, default, meaning and range. The launchpad, the docs and the refusals read them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Value = bool | int | float | str
 Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Values that a search tries, both ends included; evenly by their logarithm where `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def holding(self, value: float) -> "Range":
+        """The range, widened to a value that must be in it."""
+        return replace(self, low=min(self.low, value), high=max(self.high, value))
+
+
+# A range, or the values themselves.
+Searched = Range | tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One hyper-parameter. Its type is that of its default; `above` and `below` are not values themselves."""
+    """One hyper-parameter. Its type is that of its default; `above` and `below` are not values themselves.
+
+    `searched` is what a search tries unless told otherwise; None: it leaves the parameter alone.
+    """
 
     name: str
     default: Value
@@ -19,6 +39,7 @@ class Parameter:
     above: float | None = None
     below: float | None = None
     choices: tuple[str, ...] = ()
+    searched: Searched | None = None
 
     def mistake(self, value: object) -> str | None:
         """What is wrong with a value, and what would be right; None where nothing is."""

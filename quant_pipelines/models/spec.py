@@ -32,7 +32,9 @@ class ModelSpec:
     `sequence` is how many sessions one prediction sees: a number, or the hyper-parameter that says so.
     `needs_label_set` is the only label set it can learn, None: any. `many_outputs` kinds learn all that a label set
     has (its classes, its returns one by one); the others learn its one value. `takes_missing` kinds read NaN, and
-    `takes_any_scale` kinds are indifferent to how large a feature is. `make` imports what it needs when it is called.
+    `takes_any_scale` kinds are indifferent to how large a feature is. `trains_in_threads` kinds
+    have no state outside the model, so several may be fitted at once in one process. `make` imports what it needs
+    when it is called.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ModelSpec:
     many_outputs: bool = False
     takes_missing: bool = False
     takes_any_scale: bool = False
+    trains_in_threads: bool = False
     needs_label_set: str | None = None
     ladder: tuple[int, ...] = (10, 30, 100)
 

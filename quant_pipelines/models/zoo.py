@@ -8,6 +8,7 @@ from quant_pipelines.models.kinds.lstm import LSTM
 from quant_pipelines.models.kinds.lstm_dual_head import LSTM_DUAL_HEAD
 from quant_pipelines.models.kinds.mlp import MLP
 from quant_pipelines.models.kinds.patchtst import PATCHTST
+from quant_pipelines.models.kinds.qlib_classes import QLIB_CLASSES, refusal_of
 from quant_pipelines.models.kinds.tabnet import TABNET
 from quant_pipelines.models.kinds.timesnet import TIMESNET
 from quant_pipelines.models.kinds.transformer import TRANSFORMER
@@ -36,13 +37,16 @@ MODEL_KINDS = {
 
 
 def kind_named(name: str) -> ModelSpec | None:
-    """The kind, also by its old name with `qlib_` before it."""
-    return MODEL_KINDS.get(name.removeprefix(ALIAS_PREFIX))
+    """The kind, also by its old name with `qlib_` before it, or an allowed class of pyqlib by its path (S2-14)."""
+    return QLIB_CLASSES.get(name) or MODEL_KINDS.get(name.removeprefix(ALIAS_PREFIX))
 
 
 def spec_named(name: str) -> ModelSpec:
     """The kind of this name, or a refusal that names those there are (S2-24)."""
     found = kind_named(name)
     if found is None:
+        told = refusal_of(name)
+        if told is not None:
+            raise UnknownModel(f"{told}.")
         raise UnknownModel(f"There is no model kind {name!r}. There are {', '.join(MODEL_KINDS)}.")
     return found

@@ -19,7 +19,7 @@ from quant_pipelines.documents import (
 )
 from quant_pipelines.features.registry import FeatureRegistry
 from quant_pipelines.markets import Market
-from quant_pipelines.models import MODEL_KINDS, ModelSpec, kind_named
+from quant_pipelines.models import MODEL_KINDS, ModelSpec, kind_named, refusal_of
 from quant_pipelines.strategies.strategy import Strategy
 
 TOP = "strategies"
@@ -148,9 +148,8 @@ def _model_mistakes(document: Document, at: Location, model: Mapping[str, Any], 
     name = model.get("kind")
     kind = kind_named(name) if isinstance(name, str) else None
     if isinstance(name, str) and kind is None:
-        yield document.problem(
-            (*at, "model", "kind"), f"found the unknown model kind {name!r}; {closest(name, MODEL_KINDS)}"
-        )
+        text = refusal_of(name) or f"found the unknown model kind {name!r}; {closest(name, MODEL_KINDS)}"
+        yield document.problem((*at, "model", "kind"), text)
     if kind is None:
         return
     yield from _unknown(document, (*at, "model", "preset"), model.get("preset"), kind.preset_names, "preset")

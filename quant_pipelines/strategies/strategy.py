@@ -9,7 +9,7 @@ from quant_pipelines.calendars import Calendar, Session
 from quant_pipelines.digest import digest_json
 from quant_pipelines.documents import Entry
 from quant_pipelines.features.registry import Feature, FeatureRegistry, FeatureSet
-from quant_pipelines.models import DEFAULT, MODEL_KINDS, ModelSpec, Value
+from quant_pipelines.models import DEFAULT, ModelSpec, Value, spec_named
 from quant_pipelines.strategies.policies import Deployment, Retrain
 
 _MONTHS = 12
@@ -116,7 +116,7 @@ class Strategy(Entry, frozen=True):
 
     @property
     def kind(self) -> ModelSpec:
-        return MODEL_KINDS[self.model.kind]
+        return spec_named(self.model.kind)
 
     @property
     def parameters(self) -> dict[str, Value]:

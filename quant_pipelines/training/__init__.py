@@ -8,25 +8,39 @@ from quant_pipelines.training.ledger import Count, Ledger
 from quant_pipelines.training.order import Order, order_for
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
+from quant_pipelines.training.search import NothingFound, Searcher, open_searcher
+from quant_pipelines.training.search_record import SearchRuns
+from quant_pipelines.training.search_result import Deflation, SearchProgress, SearchResult, TrialLog, TrialRow
+from quant_pipelines.training.search_settings import BadSearch, Search
 from quant_pipelines.training.shelf import Shelf, open_shelf
 from quant_pipelines.training.trainer import Published, Trainer, content_id, report_of
 
 __all__ = [
+    "BadSearch",
     "Count",
+    "Deflation",
     "Difference",
     "Engine",
     "Ledger",
     "Listener",
     "Material",
+    "NothingFound",
     "Order",
     "Progress",
     "Published",
+    "Search",
+    "SearchProgress",
+    "SearchResult",
+    "SearchRuns",
+    "Searcher",
     "Shelf",
     "Stage",
     "Trained",
     "Trainer",
     "TrainingReport",
     "TrainingTookTooLong",
+    "TrialLog",
+    "TrialRow",
     "analyze_feature_correlations",
     "content_id",
     "differences",
@@ -34,6 +48,7 @@ __all__ = [
     "inputs_of",
     "material_of",
     "misfits",
+    "open_searcher",
     "open_shelf",
     "order_for",
     "report_of",

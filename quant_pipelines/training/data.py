@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from quant_pipelines.snapshots.loading import LabelArrays, PartName
 from quant_pipelines.strategies import Training
 
 Places = NDArray[np.int64]
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,19 +48,24 @@ def task_of(spec: ModelSpec, label_set: str) -> Task:
 
 def material_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training) -> Material:
     """The training and validation rows of a snapshot. Its holdout is not looked at."""
-    labels, split = arrays.labels, arrays.document.outcome.split
-    if labels is None or split is None or split.train is None:
+    split = arrays.document.outcome.split
+    if arrays.labels is None or split is None or split.train is None:
         reason = "it is an inference" if split is None else f"{split.status}: {split.reason}"
         raise NotLearnable(
             f"Snapshot {arrays.document.id[:16]} has nothing to train on: {reason}. Use a longer training window."
         )
-    sequences = arrays.sequences(settings.length)
-    whole = np.zeros(arrays.samples.size, bool)
-    whole[sequences.samples] = True
-    chosen: dict[PartName, Places] = {name: arrays.part(name) for name in ("train", "validation")}
-    parts = {name: _part(arrays, labels, settings, training, rows[whole[rows]]) for name, rows in chosen.items()}
-    short = {name: int((~whole[rows]).sum()) for name, rows in chosen.items()}
+    chosen = samples_to_learn(arrays, settings)
+    parts = {name: part_of(arrays, settings, training, rows) for name, rows in chosen.items()}
+    short = {name: int(arrays.part(name).size - rows.size) for name, rows in chosen.items()}
     return Material(train=parts["train"], validation=parts["validation"], short=short)
+
+
+def samples_to_learn(arrays: SnapshotArrays, settings: ModelSettings) -> dict[PartName, Places]:
+    """The samples of the training and the validation part that have enough sessions before them, by number."""
+    whole = np.zeros(arrays.samples.size, bool)
+    whole[arrays.sequences(settings.length).samples] = True
+    parts: tuple[PartName, ...] = ("train", "validation")
+    return {name: rows[whole[rows]] for name in parts for rows in (arrays.part(name),)}
 
 
 def inputs_of(arrays: SnapshotArrays, settings: ModelSettings, samples: Places) -> Inputs:
@@ -74,9 +80,9 @@ def inputs_of(arrays: SnapshotArrays, settings: ModelSettings, samples: Places) 
     )
 
 
-def _part(
-    arrays: SnapshotArrays, labels: LabelArrays, settings: ModelSettings, training: Training, samples: Places
-) -> Part:
+def part_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training, samples: Places) -> Part:
+    """Samples of a snapshot, by number, with what came after and how much each counts among them."""
+    labels = _there(arrays.labels)
     examples = Examples(
         inputs=inputs_of(arrays, settings, samples),
         target=_target(labels, settings.task, samples),
@@ -94,7 +100,7 @@ def _target(labels: LabelArrays, task: Task, samples: Places) -> NDArray[Any]:
     return direction + 1 if task.outputs > 2 else direction  # noqa: PLR2004
 
 
-def _there(found: NDArray[Any] | None) -> NDArray[Any]:
+def _there(found: _Found | None) -> _Found:
     if found is None:
         raise NotLearnable("The snapshot lacks what its label set has. Make it anew: qp snapshot verify says why.")
     return found

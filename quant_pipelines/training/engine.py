@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from quant_pipelines.clock import Clock
 from quant_pipelines.evaluation.metrics import Judged, measured
-from quant_pipelines.models import MODEL_KINDS, Files, Fitting, Forecaster, History, Machine, Step, TrainingStopped
+from quant_pipelines.models import Files, Fitting, Forecaster, History, Machine, Step, TrainingStopped, spec_named
 from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.training.data import Material, Part, material_of
 from quant_pipelines.training.order import Order
@@ -60,7 +60,7 @@ class Engine:
         announcer.stage(Stage.PREPARING, f"Preparing {order.model_name} from snapshot {order.snapshot_id[:16]}.")
         material = material_of(arrays, order.settings, order.strategy.training)
         announcer.stage(Stage.CONFIGURING, f"{order.settings.kind} with {_written(order)}.")
-        model = MODEL_KINDS[order.settings.kind].make(order.settings, None)
+        model = spec_named(order.settings.kind).make(order.settings, None)
         rows, chosen_by = len(material.train.examples), len(material.validation.examples)
         announcer.stage(Stage.TRAINING, f"Learning from {rows} rows, choosing by {chosen_by}.")
         fitting = Fitting(seed=order.seed, machine=order.machine, watch=self._watch(announcer, began))

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from quant_pipelines.digest import digest_json
-from quant_pipelines.models import MODEL_KINDS, ONE_THREAD, Machine, ModelSettings, Values
+from quant_pipelines.models import ONE_THREAD, Machine, ModelSettings, Values, spec_named
 from quant_pipelines.snapshots import Document
 from quant_pipelines.strategies import Strategy
 from quant_pipelines.training.data import task_of
@@ -50,7 +50,7 @@ def order_for(
     chosen: Values | None = None,
 ) -> Order:
     """The strategy's training on a snapshot; `chosen` hyper-parameters stand over those of the strategy (S2-25)."""
-    spec = MODEL_KINDS[strategy.model.kind]
+    spec = spec_named(strategy.model.kind)
     recipe = document.recipe
     label_set = strategy.label_set if recipe.labels is None else recipe.labels.label_set
     settings = spec.settings(

@@ -28,25 +28,27 @@ class LightGBM:
         self._booster = None if state is None else _restored(state, settings)
 
     def fit(self, train: Examples, validation: Examples, fitting: Fitting) -> History:
-        require_learnable(LIGHTGBM, self.settings, train, validation)
-        binned = binned_for(self.settings, train, validation, fitting)
-        return self.fit_binned(binned, fitting)
+        return self.fit_prepared(self.prepare(train, validation, fitting), fitting)
 
-    def fit_binned(self, binned: "Binned", fitting: Fitting) -> History:
-        """Learn from rows that were put into bins before; a search bins once for all its trials."""
+    def prepare(self, train: Examples, validation: Examples, fitting: Fitting) -> "Binned":
+        """Put the rows into bins; a search bins once for all its trials."""
+        require_learnable(LIGHTGBM, self.settings, train, validation)
+        return binned_for(self.settings, train, validation, fitting)
+
+    def fit_prepared(self, prepared: "Binned", fitting: Fitting) -> History:
         parameters, measured = self.settings.parameters, _Measured(self.settings, fitting)
         callbacks = [
             lightgbm.early_stopping(int(parameters["early_stopping_rounds"]), verbose=False),
             measured,
         ]
-        if binned.validation is None:
+        if prepared.validation is None:
             callbacks = [measured]
         booster = lightgbm.train(
             _parameters(self.settings, fitting),
-            binned.train,
+            prepared.train,
             num_boost_round=int(parameters["num_boost_round"]),
-            valid_sets=[each for each in (binned.train, binned.validation) if each is not None],
-            valid_names=[_TRAIN, _VALIDATION][: 1 + (binned.validation is not None)],
+            valid_sets=[each for each in (prepared.train, prepared.validation) if each is not None],
+            valid_names=[_TRAIN, _VALIDATION][: 1 + (prepared.validation is not None)],
             callbacks=callbacks,
         )
         best = booster.best_iteration or booster.current_iteration()

@@ -21,7 +21,7 @@ INFORMER = ModelSpec(
     # S2-61; distil is the paper's.
     parameters_known=(
         *loop(lr=0.0001, n_epochs=100, batch_size=256, early_stop=15, dropout=0.1),
-        whole("d_model", 64, "Width of the model."),
+        whole("d_model", 64, "Width of the model.", searched=(32, 64, 128)),
         whole("n_heads", 8, "Heads of the attention."),
         whole("e_layers", 2, "Encoder layers.", most=64),
         whole("d_layers", 1, "Decoder layers.", most=64),

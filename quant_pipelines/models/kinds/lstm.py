@@ -20,8 +20,8 @@ LSTM = ModelSpec(
     # S2-59.
     parameters_known=(
         *loop(lr=0.001, n_epochs=200, batch_size=800, early_stop=20, dropout=0.1),
-        whole("hidden_size", 64, "Units of a layer."),
-        whole("num_layers", 2, "Layers.", most=64),
+        whole("hidden_size", 64, "Units of a layer.", searched=(32, 64, 128, 256)),
+        whole("num_layers", 2, "Layers.", most=64, searched=(1, 2, 3)),
         whole("lookback", 20, "Sessions that one prediction sees.", most=2520),
     ),
     sequence="lookback",

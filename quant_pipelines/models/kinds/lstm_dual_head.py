@@ -18,9 +18,9 @@ LSTM_DUAL_HEAD = ModelSpec(
     make=_make,
     many_outputs=True,
     parameters_known=(
-        Parameter(name="lr", default=0.0005, description="Learning rate.", above=0, most=10),
-        Parameter(name="epochs", default=50, description="Most epochs.", least=1),
-        Parameter(name="hidden_size", default=128, description="Units of a layer.", least=1),
+        Parameter(name="lr", default=0.0005, description="Learning rate.", above=0, most=10, searched=(0.001, 0.0005)),
+        Parameter(name="epochs", default=50, description="Most epochs.", least=1, searched=(30, 50)),
+        Parameter(name="hidden_size", default=128, description="Units of a layer.", least=1, searched=(32, 64, 128)),
         Parameter(name="batch_size", default=32, description="Rows of one step.", least=1),
         Parameter(name="enhanced", default=True, description="The larger net, with attention."),
         Parameter(name="reg_loss_type", default="full", description="Which loss the returns' head has."),

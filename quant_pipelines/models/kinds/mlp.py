@@ -20,6 +20,6 @@ MLP = ModelSpec(
     # S2-58.
     parameters_known=(
         *loop(lr=0.001, n_epochs=200, batch_size=2000, early_stop=20, dropout=0.1),
-        whole("hidden_size", 512, "Units of the hidden layer."),
+        whole("hidden_size", 512, "Units of the hidden layer.", searched=(64, 128, 256, 512, 1024)),
     ),
 )

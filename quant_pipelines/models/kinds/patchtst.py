@@ -20,13 +20,13 @@ PATCHTST = ModelSpec(
     # S2-63; n_heads and num_layers as for the Transformer.
     parameters_known=(
         *loop(lr=0.001, n_epochs=100, batch_size=256, early_stop=15, dropout=0.1),
-        whole("d_model", 64, "Width of the model."),
+        whole("d_model", 64, "Width of the model.", searched=(32, 64, 128)),
         whole("patch_len", 16, "Sessions of a patch.", most=1000),
         whole("stride", 8, "Sessions from one patch to the next.", most=1000),
         whole("seq_len", 96, SEQ_LEN, most=1000),
         whole("pred_len", 5, PRED_LEN, most=1000),
         whole("n_heads", 8, "Heads of the attention."),
-        whole("num_layers", 3, "Encoder layers.", most=64),
+        whole("num_layers", 3, "Encoder layers.", most=64, searched=(1, 2, 3)),
     ),
     sequence="seq_len",
 )

@@ -21,9 +21,9 @@ TABNET = ModelSpec(
     # S2-64 names no defaults: the paper's smaller setting.
     parameters_known=(
         *loop(lr=0.02, n_epochs=100, batch_size=1024, early_stop=15, dropout=0.0),
-        whole("n_d", 8, "Width of the decision."),
+        whole("n_d", 8, "Width of the decision.", searched=(8, 16, 32)),
         whole("n_a", 8, "Width of the attention."),
-        whole("n_steps", 3, "Decision steps.", most=32),
+        whole("n_steps", 3, "Decision steps.", most=32, searched=(3, 4, 5)),
         whole("n_independent", 2, "Layers of each step alone.", most=16),
         whole("n_shared", 2, "Layers that steps share.", most=16),
         whole("virtual_batch_size", 128, "Rows that are normalised together."),

@@ -20,7 +20,7 @@ TIMESNET = ModelSpec(
     # S2-62; e_layers, top_k and d_ff are the paper's.
     parameters_known=(
         *loop(lr=0.001, n_epochs=100, batch_size=256, early_stop=15, dropout=0.1),
-        whole("d_model", 64, "Width of the model."),
+        whole("d_model", 64, "Width of the model.", searched=(32, 64, 128)),
         whole("num_kernels", 6, "Kernels of the inception block.", most=32),
         whole("seq_len", 20, SEQ_LEN, most=1000),
         whole("pred_len", 5, PRED_LEN, most=1000),

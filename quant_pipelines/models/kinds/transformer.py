@@ -20,9 +20,9 @@ TRANSFORMER = ModelSpec(
     # S2-60.
     parameters_known=(
         *loop(lr=0.0001, n_epochs=100, batch_size=512, early_stop=15, dropout=0.1),
-        whole("d_model", 64, "Width of the model."),
+        whole("d_model", 64, "Width of the model.", searched=(32, 64, 128)),
         whole("n_heads", 8, "Heads of the attention."),
-        whole("num_layers", 3, "Encoder layers.", most=64),
+        whole("num_layers", 3, "Encoder layers.", most=64, searched=(1, 2, 3)),
         whole("seq_len", 20, SEQ_LEN, most=1000),
         whole("pred_len", 5, PRED_LEN, most=1000),
     ),

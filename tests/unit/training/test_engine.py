@@ -18,21 +18,11 @@ from quant_pipelines.training import (
     order_for,
     task_of,
 )
+from tests.seconds import Seconds
 from tests.unit.snapshots.conftest import CLOCK
 
 QUICK = {"kind": "lightgbm", "hyperparameters": {"num_boost_round": 12, "num_leaves": 7}}
 IMPUTED = {"kind": "standard", "missing": "centre"}
-
-
-class Seconds:
-    """Passes one second each time somebody looks."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1
-        return self.now
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""pyqlib's own models, fed with our examples and kept without its pickles."""
