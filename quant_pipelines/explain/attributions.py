@@ -15,8 +15,8 @@ Vector = NDArray[np.float64]
 class Parts:
     """What an explainer finds: `base` by output, `values` (rows x outputs x columns).
 
-    `sessions` (rows x outputs x length) are the same contributions by session instead, oldest first; None where one
-    session is all that a prediction sees, or the explainer does not tell sessions apart.
+    `sessions` (rows x outputs x length) are the same contributions by session instead, oldest first; NaN in rows whose
+    sessions are not told apart, None where none are.
     """
 
     method: str
@@ -55,7 +55,7 @@ class Attributions:
 
     @property
     def left(self) -> Vector:
-        """What contributions do not explain (rows x outputs): rounding, and jumps of a net along the path."""
+        """What contributions do not explain (rows x outputs): rounding alone, unless an explainer is wrong."""
         return self.predictions - self.base - self.values.sum(axis=2)
 
     @property

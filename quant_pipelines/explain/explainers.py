@@ -1,6 +1,7 @@
 """How each kind of model is explained: a table of explainers, and Shapley values for every other kind."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -69,13 +70,37 @@ def _linear(model: Forecaster, question: Question) -> Parts:
 
 
 def _net(model: Forecaster, question: Question) -> Parts:
-    return integrated_gradients(cast("Differentiable", model), question)
+    """Integrated gradients; Shapley values for rows where these do not add up, since the net bends or jumps too much.
+
+    Both are ways from the same reference to the same row, straight or column by column. Which one is taken depends
+    on the row alone.
+    """
+    parts, complete = integrated_gradients(cast("Differentiable", model), question)
+    bent = np.flatnonzero(~complete)
+    if not bent.size:
+        return replace(parts, method=f"{parts.method} from the mean training row")
+    values, sessions = parts.values.copy(), parts.sessions
+    values[bent] = shapley(model, question.rows(bent)).values
+    if sessions is not None:
+        # An order of columns does not tell sessions apart.
+        sessions = sessions.copy()
+        sessions[bent] = np.nan
+    share = f"Shapley values for {bent.size} of {len(question)} rows"
+    return Parts(
+        method=f"{parts.method}, and {share}, from the mean training row",
+        base=parts.base,
+        values=values,
+        sessions=sessions,
+    )
 
 
-_NETS = ("mlp", "lstm", "transformer", "informer", "timesnet", "patchtst", "tabnet")
+_SMOOTH_NETS = ("mlp", "lstm", "transformer", "patchtst", "tabnet")
+# These choose what they attend to, queries or periods, and jump where the choice changes: no gradient tells of it.
+_JUMPING_NETS = ("informer", "timesnet")
 EXPLAINERS: Mapping[str, Explainer] = {
     "lightgbm": _lightgbm,
     "xgboost": _xgboost,
     "linear": _linear,
-    **dict.fromkeys(_NETS, _net),
+    **dict.fromkeys(_SMOOTH_NETS, _net),
+    **dict.fromkeys(_JUMPING_NETS, shapley),
 }

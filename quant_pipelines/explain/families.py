@@ -24,9 +24,12 @@ _ALPHA158 = {factor.name: factor.window for factor in FACTORS}
 
 def family_of(feature: str, table: str) -> str:
     """`alpha158: ROC`, `indicators: momentum`; a set without families is one itself."""
-    name = {FeatureKind.ALPHA158.value: _of_alpha158, FeatureKind.INDICATOR.value: _of_indicators}.get(table)
-    found = None if name is None else name(feature)
-    return table if found is None else f"{table}: {found}"
+    # Tables whose columns a user chose have a digest of them behind the set's name.
+    named = [each.value for each in FeatureKind if table == each.value or table.startswith(f"{each.value}_")]
+    features = named[0] if named else table
+    pick = {FeatureKind.ALPHA158.value: _of_alpha158, FeatureKind.INDICATOR.value: _of_indicators}.get(features)
+    found = None if pick is None else pick(feature)
+    return features if found is None else f"{features}: {found}"
 
 
 def _of_alpha158(feature: str) -> str | None:

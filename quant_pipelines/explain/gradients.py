@@ -6,7 +6,7 @@ on its company. What a net predicts is explained: returns, or probabilities afte
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
 _FIRST_PIECES = 2
 _PIECES_AT_ONCE = 16
-_SHORTEST = 1e-7
+# Pieces that miss less than this part of what is allowed are left as they are.
+_SMALL = 1 / 64
 
 
 class Objective(Protocol):
@@ -48,12 +49,11 @@ class Differentiable(Protocol):
     def fitted(self) -> Learned: ...
 
 
-def integrated_gradients(model: Differentiable, question: Question) -> Parts:
-    """Contributions of columns, summed over the window's sessions, and of sessions, summed over columns."""
+def integrated_gradients(model: Differentiable, question: Question) -> tuple[Parts, NDArray[np.bool_]]:
+    """Contributions of columns, summed over sessions, and of sessions, summed over columns; and which rows add up."""
     import torch
 
     inputs = question.inputs
-
     before = torch.get_num_threads()
     # On the CPU wherever it was trained: a GPU adds up in another order from run to run.
     torch.set_num_threads(question.machine.threads)
@@ -62,15 +62,16 @@ def integrated_gradients(model: Differentiable, question: Question) -> Parts:
         start = question.reference.astype(np.float64)
         base = net.values(start[None])[0]
         values = np.empty((len(inputs), base.size, len(inputs.columns)))
-        sessions = np.empty((len(inputs), base.size, inputs.length))
+        sessions, complete = np.empty((len(inputs), base.size, inputs.length)), np.empty(len(inputs), bool)
         for row in range(len(inputs)):
             (window,) = inputs.sequences(slice(row, row + 1)).astype(np.float64)
-            found = _Way(net=net, start=start, step=window - start, settings=question.settings).integral()
+            way = _Way(net=net, start=start, step=window - start, settings=question.settings)
+            found, complete[row] = way.integral()
             values[row], sessions[row] = found.sum(axis=1), found.sum(axis=2)
     finally:
         torch.set_num_threads(before)
-    method = "integrated gradients from the mean training row"
-    return Parts(method=method, base=base, values=values, sessions=sessions if inputs.length > 1 else None)
+    parts = Parts(method="integrated gradients", base=base, values=values, sessions=sessions)
+    return (parts if inputs.length > 1 else replace(parts, sessions=None)), complete
 
 
 class _Function:
@@ -112,25 +113,24 @@ class _Way:
     settings: ExplainSettings
     _known: dict[float, Vector] = field(default_factory=dict[float, Vector])
 
-    def integral(self) -> Vector:
-        """(outputs x length x columns)."""
+    def integral(self) -> tuple[Vector, bool]:
+        """(outputs x length x columns), and whether it adds up to the net's own change."""
         edges = np.linspace(0.0, 1.0, _FIRST_PIECES + 1)
         pieces = np.stack([edges[:-1], edges[1:]], axis=1)
-        total, steps = np.zeros((self._at(edges).shape[1], *self.step.shape)), 0
-        allowed = self.settings.tolerance * max(1.0, float(np.abs(self._at(edges)).max()))
-        while pieces.size:
+        ends = self._at(edges[[0, -1]])
+        allowed = self.settings.tolerance * max(1.0, float(np.abs(ends).max())) / 2
+        total, steps = np.zeros((ends.shape[1], *self.step.shape)), 0
+        while True:
             found = self._contributions(pieces)
+            whole = total + found.sum(axis=0)
+            complete = bool(np.abs(whole.sum(axis=(1, 2)) - (ends[1] - ends[0])).max() <= allowed)
             missed = np.abs(found.sum(axis=(2, 3)) - self._changes(pieces)).max(axis=1)
-            good = _best(missed, allowed / 2)
-            allowed -= missed[good].sum()
+            rest = np.argsort(-missed, kind="stable")[: max(1, int((missed > allowed * _SMALL).sum()))]
             steps += len(pieces) * _NODES.size
-            if steps + 2 * int((~good).sum()) * _NODES.size > self.settings.most_steps:
-                good[:] = True
-            # What changes on the shortest pieces is a jump, of which no gradient tells.
-            good |= pieces[:, 1] - pieces[:, 0] < _SHORTEST
-            total += found[good].sum(axis=0)
-            pieces = _halved(pieces[~good])
-        return total
+            if complete or steps + 2 * rest.size * _NODES.size > self.settings.most_steps:
+                return whole, complete
+            total += np.delete(found, rest, axis=0).sum(axis=0)
+            pieces = _halved(pieces[rest])
 
     def _contributions(self, pieces: Vector) -> Vector:
         """(pieces x outputs x length x columns): mean gradient of each piece, times its part of the way."""
@@ -158,14 +158,6 @@ class _Way:
 
     def _points(self, places: NDArray[np.float64]) -> Vector:
         return self.start + places[:, None, None] * self.step
-
-
-def _best(missed: Vector, allowed: float) -> NDArray[np.bool_]:
-    """The pieces that miss least, as many as together miss no more than is allowed."""
-    order = np.argsort(missed, kind="stable")
-    good = np.zeros(missed.size, bool)
-    good[order[np.cumsum(missed[order]) <= allowed]] = True
-    return good
 
 
 def _halved(pieces: Vector) -> Vector:

@@ -18,8 +18,8 @@ class ExplainSettings:
 
     `n_samples` rows of `part` are explained, and compared with the mean of `reference_rows` training rows.
     `tolerance` is how far contributions may be from adding up, times the prediction where that is above 1;
-    `most_steps` is how many gradients of a net are taken for a row at most. A kind without an explainer of its own is
-    asked about every coalition of up to `exact_columns` columns, and along `permutations` orders of more.
+    `most_steps` is how many gradients of a net are taken for a row at most. Where these do not do, the model is asked
+    about every coalition of up to `exact_columns` columns, and along `permutations` orders of more.
     """
 
     seed: int = 0
@@ -27,7 +27,7 @@ class ExplainSettings:
     part: Literal["train", "validation"] = "validation"
     reference_rows: int = 256
     tolerance: float = 1e-6
-    most_steps: int = 2048
+    most_steps: int = 512
     exact_columns: int = 10
     permutations: int = 8
     folds: int = 5

@@ -86,9 +86,10 @@ def _families(arrays: SnapshotArrays) -> list[str]:
 
 def _recency(score: Attributions) -> Recency | None:
     sessions = score.parts.sessions
-    if sessions is None:
+    told = None if sessions is None else sessions[~np.isnan(sessions).any(axis=(1, 2)), 0]
+    if told is None or not len(told):
         return None
-    return Recency(importance=tuple(np.abs(sessions[:, 0]).mean(axis=0).tolist()))
+    return Recency(importance=tuple(np.abs(told).mean(axis=0).tolist()))
 
 
 def _clouds(score: Attributions, values: np.ndarray, impacts: Sequence[ColumnImpact]) -> list[Cloud]:
