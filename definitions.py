@@ -1,15 +1,21 @@
 """The composition root: what there is, made once per market of markets.yaml."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import dagster as dg
 
 from assets.checks.features import feature_checks
 from assets.checks.labels import label_checks
+from assets.checks.models import model_checks
 from assets.checks.prices import price_checks
 from assets.checks.snapshots import snapshot_checks
 from assets.data_versions import data_version_assets
+from assets.explain import explanation_assets
 from assets.factor_report import factor_report_assets
 from assets.features import feature_assets
 from assets.labels import label_assets
+from assets.models import model_assets
 from assets.prices import price_assets
 from assets.snapshots import snapshot_assets
 from assets.strategies import strategies_by_market
@@ -27,24 +33,25 @@ settings = Settings()
 markets = tuple(load_markets(settings.markets_path, liquid_symbols=settings.liquid_symbols).values())
 strategies = strategies_by_market(settings, markets)
 
+
+def by_market(*makers: Callable[..., Iterable[Any]]) -> list[Any]:
+    """What each of them makes of each market."""
+    return [made for market in markets for make in makers for made in make(market)]
+
+
+def by_strategies(*makers: Callable[..., Iterable[Any]]) -> list[Any]:
+    """What each of them makes of each market's strategies."""
+    return [made for market in markets for make in makers for made in make(market, strategies[market.name])]
+
+
 defs = dg.Definitions(
     assets=[
-        *(
-            asset
-            for market in markets
-            for make in (price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets)
-            for asset in make(market)
-        ),
-        *(asset for market in markets for asset in snapshot_assets(market, strategies[market.name])),
+        *by_market(price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets),
+        *by_strategies(snapshot_assets, model_assets, explanation_assets),
     ],
     asset_checks=[
-        *(
-            check
-            for market in markets
-            for make in (price_checks, feature_checks, label_checks)
-            for check in make(market)
-        ),
-        *(check for market in markets for check in snapshot_checks(market, strategies[market.name])),
+        *by_market(price_checks, feature_checks, label_checks),
+        *by_strategies(snapshot_checks, model_checks),
     ],
     jobs=[make(market) for market in markets for make in (refresh_job, build_job)],
     schedules=[refresh_schedule(market) for market in markets],

@@ -9,6 +9,8 @@ PRICES = "prices"
 LABELS = "labels"
 DATA_VERSIONS = "data_versions"
 SNAPSHOT = "snapshot"
+MODEL = "model"
+EXPLANATION = "explanation"
 
 FACTOR_REPORT = "factor_report"
 

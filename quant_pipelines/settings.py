@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quant_pipelines.errors import OperatorActionRequired
 
 PROJECT_MARK = "workspace.yaml"
 POSTGRES_SCHEMES = ("postgresql://", "postgresql+psycopg2://", "postgres://")
+_POSTGRES_PORT = 5432
 
 _DEFAULT_PASSWORDS = frozenset({"", "admin", "changeme", "dagster", "password", "postgres", "root", "secret"})
 
@@ -53,6 +54,16 @@ class Settings(BaseSettings):
         description="Threads of one computation; default: every core.",
     )
     mlflow_url: str | None = Field(default=None, description="MLflow's address where it runs elsewhere.")
+    mlflow_database_url: str | None = Field(
+        default=None, description="PostgreSQL URL of a database of MLflow's own; SQLite under HOME where empty."
+    )
+    mlflow_database_url_file: Path | None = Field(default=None, description="File that holds QP_MLFLOW_DATABASE_URL.")
+    mlflow_artifacts: str | None = Field(
+        default=None, description="A folder or s3:// URL for models and reports; default HOME/mlflow-artifacts."
+    )
+    model_key_file: Path | None = Field(
+        default=None, description="File of the key that signs models; default HOME/keys/model.key, made at first use."
+    )
     host: str = Field(default="127.0.0.1", description="Address the servers bind to; loopback unless you know why.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
@@ -73,17 +84,20 @@ class Settings(BaseSettings):
             raise ValueError("LIQUID_SYMBOLS names no symbol; write it as BTC,ETH,SOL or leave it away")
         return symbols
 
-    @field_validator("database_url")
+    @field_validator("database_url", "mlflow_database_url")
     @classmethod
-    def _only_postgres(cls, value: str | None) -> str | None:
+    def _only_postgres(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and not value.startswith(POSTGRES_SCHEMES):
-            raise ValueError("QP_DATABASE_URL must start with postgresql://; leave it away to use SQLite")
+            name = f"QP_{str(info.field_name).upper()}"
+            raise ValueError(f"{name} must start with postgresql://; leave it away to use SQLite")
         return value
 
     @model_validator(mode="after")
     def _one_database(self) -> "Settings":
         if self.database_url and self.database_url_file:
             raise ValueError("QP_DATABASE_URL and QP_DATABASE_URL_FILE are both set; keep one")
+        if self.mlflow_database_url and self.mlflow_database_url_file:
+            raise ValueError("QP_MLFLOW_DATABASE_URL and QP_MLFLOW_DATABASE_URL_FILE are both set; keep one")
         return self
 
     @cached_property
@@ -106,13 +120,23 @@ class Settings(BaseSettings):
     @cached_property
     def postgres_url(self) -> str | None:
         """The database, with the driver spelled out: plain postgresql:// means another one in SQLAlchemy 2.1."""
-        url = read_secret(self.database_url_file) if self.database_url_file else self.database_url
-        if url is None:
-            return None
-        if not url.startswith(POSTGRES_SCHEMES):
-            raise BadSetting(f"{self.database_url_file} holds no postgresql:// URL. Write one line with the URL.")
-        _require_no_default_password(url)
-        return "postgresql+psycopg2://" + url.split("://", 1)[1]
+        return _postgres_url(self.database_url, self.database_url_file)
+
+    @cached_property
+    def mlflow_postgres_url(self) -> str | None:
+        """MLflow's database. It keeps its migrations in a table that Dagster and Optuna have too, so none is shared."""
+        url = _postgres_url(self.mlflow_database_url, self.mlflow_database_url_file)
+        if url is not None and self.postgres_url is not None and _place(url) == _place(self.postgres_url):
+            raise BadSetting(
+                "QP_MLFLOW_DATABASE_URL names the same database as QP_DATABASE_URL; the two would ruin each other's "
+                "tables. Create a database for MLflow alone."
+            )
+        return url
+
+    @cached_property
+    def model_key_path(self) -> Path:
+        """The key that signs models. It never lies where the models do."""
+        return (self.project / (self.model_key_file or self.home_path / "keys" / "model.key")).resolve()
 
     @cached_property
     def lake_options(self) -> dict[str, str]:
@@ -150,6 +174,12 @@ _QUIET = {
 _TOGETHER = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 
 
+def hush() -> None:
+    """Make this process as quiet as our children are, for libraries that look when they are imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """The environment of every process that the project starts."""
     inherited = os.environ.get("PYTHONPATH")
@@ -172,6 +202,21 @@ def find_project(start: Path) -> Path:
     raise NotInAProject(
         f"No {PROJECT_MARK} in {start} or above it. Change into the project's folder or set QP_PROJECT to it."
     )
+
+
+def _postgres_url(given: str | None, file: Path | None) -> str | None:
+    url = read_secret(file) if file else given
+    if url is None:
+        return None
+    if not url.startswith(POSTGRES_SCHEMES):
+        raise BadSetting(f"{file} holds no postgresql:// URL. Write one line with the URL.")
+    _require_no_default_password(url)
+    return "postgresql+psycopg2://" + url.split("://", 1)[1]
+
+
+def _place(url: str) -> tuple[str | None, int, str]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or _POSTGRES_PORT, parts.path
 
 
 def _require_no_default_password(url: str) -> None:

@@ -6,9 +6,11 @@ from quant_pipelines.settings import Settings
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
+from resources.models import ModelStoreResource, TrackerResource
 from resources.pages import PagesResource
 from resources.snapshots import SnapshotsResource
 from resources.sources import SourcesResource
+from resources.training import TrainingResource
 
 
 def project_resources(settings: Settings) -> dict[str, Any]:
@@ -17,7 +19,10 @@ def project_resources(settings: Settings) -> dict[str, Any]:
         "lake": LakeResource(root=settings.lake_root, leases=str(settings.home_path / "leases")),
         "lineage": LineageResource(home=str(settings.home_path)),
         "snapshots": SnapshotsResource(home=str(settings.home_path)),
+        "models": ModelStoreResource(home=str(settings.home_path)),
+        "tracker": TrackerResource(home=str(settings.home_path)),
         "sources": SourcesResource(),
+        "training": TrainingResource(home=str(settings.home_path)),
         "pages": PagesResource(folder=str(settings.home_path / "pages")),
         "machine": MachineResource(threads=settings.threads),
     }

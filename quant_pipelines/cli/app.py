@@ -15,6 +15,7 @@ from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
 from quant_pipelines.cli.lineage import lineage
 from quant_pipelines.cli.markets import markets
+from quant_pipelines.cli.models import models
 from quant_pipelines.cli.retention import retention
 from quant_pipelines.cli.snapshot import snapshot
 from quant_pipelines.cli.strategies import strategies
@@ -35,6 +36,7 @@ app.add_typer(journal, name="journal")
 app.add_typer(lineage, name="lineage")
 app.add_typer(snapshot, name="snapshot")
 app.add_typer(retention, name="retention")
+app.add_typer(models, name="models")
 
 
 def main() -> None:

@@ -7,13 +7,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quant_pipelines.cli.dagster_api import LOCATION
 from quant_pipelines.errors import DependencyFailed, OperatorActionRequired
+from quant_pipelines.registry.mlflow.place import artifacts_url, backend_url, prepare
 from quant_pipelines.settings import Settings, child_environment
 
 START_TIMEOUT_SECONDS = 120.0
@@ -48,10 +49,14 @@ class ServerFailed(DependencyFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One process: how to start it, where it listens, and the page that answers once it is up."""
+    """One process: how to start it, where it listens, and the page that answers once it is up.
+
+    What others must not read goes into its environment: its command stands in every process list (S4-50).
+    """
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
     port: int | None = None
     page: str | None = None
     port_variable: str = ""
@@ -90,6 +95,7 @@ def mlflow_servers(settings: Settings) -> list[Server]:
     """The MLflow UI, unless one runs elsewhere already."""
     if settings.mlflow_url is not None:
         return []
+    prepare(settings)
     return [
         Server(
             name="mlflow",
@@ -98,9 +104,9 @@ def mlflow_servers(settings: Settings) -> list[Server]:
                 "--workers", "1",
                 # Nobody but this machine, by any of its names: no page elsewhere may drive it (S4-48).
                 "--allowed-hosts", "localhost:*,127.0.0.1:*",
-                "--backend-store-uri", f"sqlite:///{settings.home_path / 'mlflow.db'}",
-                "--artifacts-destination", (settings.home_path / "mlflow-artifacts").as_uri(),
+                "--artifacts-destination", artifacts_url(settings),
             ],
+            environment={"MLFLOW_BACKEND_STORE_URI": backend_url(settings)},
             port=settings.mlflow_port,
             page=settings.mlflow_address + "/health",
             port_variable="QP_MLFLOW_PORT",
@@ -180,7 +186,7 @@ def _only_one(home: Path) -> Generator[None]:
 
 @contextmanager
 def _process(server: Server, settings: Settings, log: Path) -> Generator[subprocess.Popen[bytes]]:
-    environment = child_environment(settings) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**child_environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **server.environment}
     with log.open("ab") as output:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the servers in order.
         process = subprocess.Popen(

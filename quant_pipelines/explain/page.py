@@ -34,6 +34,11 @@ def explanation_plots(report: ExplanationReport) -> dict[str, bytes]:
     return {title: png(lambda axes, draw=draw: draw(axes, report), height=_TALL) for title, draw in _plots(report)}
 
 
+def importance_picture(report: ExplanationReport) -> bytes:
+    """The first of them."""
+    return png(lambda axes: draw_importance(axes, report), height=_TALL)
+
+
 def draw_importance(axes: Any, report: ExplanationReport) -> None:
     """The strongest columns, coloured by whether high values raise or lower the score."""
     shown = report.columns[:_SHOWN][::-1]

@@ -22,7 +22,7 @@ _CLOUDS = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Version:
+class FittedVersion:
     """A fitted model, its names, and the snapshot it learned from."""
 
     model_id: str
@@ -32,7 +32,7 @@ class Version:
 
 
 def explain_version(
-    version: Version,
+    version: FittedVersion,
     settings: ExplainSettings = STANDARD,
     *,
     chosen: Sequence[Chosen] = (),
@@ -70,7 +70,7 @@ def explain_version(
     )
 
 
-def _question(version: Version, rows: Places, settings: ExplainSettings, machine: Machine) -> Question:
+def _question(version: FittedVersion, rows: Places, settings: ExplainSettings, machine: Machine) -> Question:
     train = of_part(version.arrays, version.model.settings, "train")
     return Question(
         inputs=inputs_at(version.arrays, version.model.settings, rows),
@@ -103,7 +103,7 @@ def _clouds(score: Attributions, values: np.ndarray, impacts: Sequence[ColumnImp
     return found
 
 
-def _local(version: Version, question: Question, chosen: Sequence[Chosen]) -> list[LocalExplanation]:
+def _local(version: FittedVersion, question: Question, chosen: Sequence[Chosen]) -> list[LocalExplanation]:
     model, arrays = version.model, version.arrays
     rows = [row_of(arrays, model.settings, each) for each in chosen] or _extremes(version, question.machine)
     if not rows:
@@ -131,7 +131,7 @@ def _local(version: Version, question: Question, chosen: Sequence[Chosen]) -> li
     ]
 
 
-def _extremes(version: Version, machine: Machine) -> list[int]:
+def _extremes(version: FittedVersion, machine: Machine) -> list[int]:
     """The rows of the newest session with the highest and the lowest score."""
     arrays, settings = version.arrays, version.model.settings
     members = np.flatnonzero(arrays.member)

@@ -4,16 +4,19 @@ from quant_pipelines.training.comparison import ComparisonRefused, ModelComparis
 from quant_pipelines.training.data import Material, inputs_of, material_of, task_of
 from quant_pipelines.training.engine import Engine, Trained, TrainingTookTooLong
 from quant_pipelines.training.features import analyze_feature_correlations, extract_feature_importance
+from quant_pipelines.training.judging import Difference, differences, misfits, stored_model
 from quant_pipelines.training.ledger import Count, Ledger
 from quant_pipelines.training.order import Order, order_for
 from quant_pipelines.training.page import curves_png, headline, importance_png, training_page
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
 from quant_pipelines.training.shelf import Shelf, open_shelf
+from quant_pipelines.training.trainer import Published, Trainer, content_id, report_of
 
 __all__ = [
     "ComparisonRefused",
     "Count",
+    "Difference",
     "Engine",
     "Ledger",
     "Listener",
@@ -21,22 +24,29 @@ __all__ = [
     "ModelComparison",
     "Order",
     "Progress",
+    "Published",
     "Shelf",
     "Stage",
     "Trained",
+    "Trainer",
     "TrainingReport",
     "TrainingTookTooLong",
     "analyze_feature_correlations",
     "compare",
     "comparison_page",
+    "content_id",
     "curves_png",
+    "differences",
     "extract_feature_importance",
     "headline",
     "importance_png",
     "inputs_of",
     "material_of",
+    "misfits",
     "open_shelf",
     "order_for",
+    "report_of",
+    "stored_model",
     "task_of",
     "to_all",
     "training_page",

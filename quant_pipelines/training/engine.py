@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quant_pipelines.clock import Clock
-from quant_pipelines.errors import QuantPipelinesError
 from quant_pipelines.evaluation.metrics import Judged, measured
-from quant_pipelines.models import MODEL_KINDS, Files, Fitting, Forecaster, History, Step, TrainingStopped
+from quant_pipelines.models import MODEL_KINDS, Files, Fitting, Forecaster, History, Machine, Step, TrainingStopped
 from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.training.data import Material, Part, material_of
 from quant_pipelines.training.order import Order
@@ -19,6 +18,13 @@ class TrainingTookTooLong(TrainingStopped):
     """The training was ended after the time it may take (X-26)."""
 
     code = "QP002"
+
+
+def end_of(error: BaseException) -> Stage:
+    """Whether an error means that a training failed, or that somebody ended it: Ctrl-C and Dagster's own interrupt
+    are no `Exception`."""
+    stopped = isinstance(error, TrainingStopped) or not isinstance(error, Exception)
+    return Stage.STOPPED if stopped else Stage.FAILED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +51,8 @@ class Engine:
         announcer = Announcer(model_id=order.training_id, listener=self.listener, seconds=self.seconds)
         try:
             return self._trained(order, arrays, announcer)
-        except TrainingStopped as error:
-            announcer.stage(Stage.STOPPED, str(error))
-            raise
-        except (QuantPipelinesError, MemoryError) as error:
-            announcer.stage(Stage.FAILED, f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            announcer.stage(end_of(error), f"{type(error).__name__}: {error}")
             raise
 
     def _trained(self, order: Order, arrays: SnapshotArrays, announcer: Announcer) -> Trained:
@@ -93,10 +96,7 @@ class Engine:
             training_duration=seconds,
             total_epochs=len(history.steps),
             best_epoch=history.best,
-            final_metrics={
-                **_measured(order, model, "train", material.train),
-                **_measured(order, model, "validation", material.validation),
-            },
+            final_metrics=measures_of(model, material, order.machine),
             training_history=tuple(Epoch(number=each.number, metrics=dict(each.metrics)) for each in history.steps),
             hyperparameters=dict(order.settings.parameters),
             data_info={
@@ -119,17 +119,28 @@ class Engine:
         )
 
 
-def _measured(order: Order, model: Forecaster, name: str, part: Part) -> dict[str, float]:
+def measures_of(model: Forecaster, material: Material, machine: Machine) -> dict[str, float]:
+    """What the model is worth on the rows it learned from and on those it was chosen by, as part_measure."""
+    parts = {"train": material.train, "validation": material.validation}
+    return {
+        f"{name}_{measure}": value
+        for name, part in parts.items()
+        for measure, value in _measured(model, part, machine).items()
+    }
+
+
+def _measured(model: Forecaster, part: Part, machine: Machine) -> dict[str, float]:
     if not len(part.examples):
         return {}
-    judged = Judged(
-        task=order.settings.task,
-        predictions=model.predict(part.examples.inputs, order.machine),
-        target=part.examples.target,
-        value=part.value,
-        sessions=part.examples.inputs.sessions,
+    return measured(
+        Judged(
+            task=model.settings.task,
+            predictions=model.predict(part.examples.inputs, machine),
+            target=part.examples.target,
+            value=part.value,
+            sessions=part.examples.inputs.sessions,
+        )
     )
-    return {f"{name}_{measure}": value for measure, value in measured(judged).items()}
 
 
 def _written(order: Order) -> str:

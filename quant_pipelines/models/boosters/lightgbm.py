@@ -11,10 +11,12 @@ from quant_pipelines.models.failures import StateRefused
 from quant_pipelines.models.forecaster import ONE_THREAD, Description, Files, Fitting, History, Machine, Step
 from quant_pipelines.models.kinds.lightgbm import LIGHTGBM
 from quant_pipelines.models.spec import ModelSettings
+from quant_pipelines.models.target import in_units, unit_of
 
 FILE = "booster.txt"
 _TRAIN, _VALIDATION = "train", "validation"
 # What binning depends on: trials that differ in anything else may share one binned data set.
+_LEAF_LINES = ("leaf_value", "internal_value")
 _LOOP = ("num_boost_round", "early_stopping_rounds")
 
 
@@ -49,7 +51,9 @@ class LightGBM:
         )
         best = booster.best_iteration or booster.current_iteration()
         # As text and back: what predicts now is what will be loaded, to the bit.
-        self._booster = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=best))
+        self._booster = lightgbm.Booster(
+            model_str=_in_returns(booster.model_to_string(num_iteration=best), binned.unit)
+        )
         return History(steps=tuple(measured.steps), best=best)
 
     def predict(self, inputs: Inputs, machine: Machine = ONE_THREAD) -> NDArray[np.float32]:
@@ -78,33 +82,34 @@ class LightGBM:
 class Binned:
     """Training and validation rows in LightGBM's bins. Labels and weights may be exchanged, features not."""
 
-    def __init__(self, train: lightgbm.Dataset, validation: lightgbm.Dataset | None) -> None:
-        self.train, self.validation = train, validation
+    def __init__(self, train: lightgbm.Dataset, validation: lightgbm.Dataset | None, unit: float) -> None:
+        self.train, self.validation, self.unit = train, validation, unit
 
 
 def binned_for(settings: ModelSettings, train: Examples, validation: Examples, fitting: Fitting) -> Binned:
     """Put the rows into bins, once; the validation rows into those of the training rows."""
     names = [f"f{place}" for place in range(len(settings.columns))]  # LightGBM refuses characters of JSON in names
     parameters = {key: value for key, value in _parameters(settings, fitting).items() if key not in _LOOP}
+    unit = unit_of(train.target)
     binned = lightgbm.Dataset(
         train.inputs.panel(),
-        label=train.target[:, 0],
+        label=in_units(train.target[:, 0], unit),
         weight=train.weight,
         feature_name=names,
         params=parameters,
         free_raw_data=True,
     ).construct()
     if not len(validation):
-        return Binned(binned, None)
+        return Binned(binned, None, unit)
     held = lightgbm.Dataset(
         validation.inputs.panel(),
-        label=validation.target[:, 0],
+        label=in_units(validation.target[:, 0], unit),
         weight=validation.weight,
         reference=binned,
         feature_name=names,
         params=parameters,
     )
-    return Binned(binned, held.construct())
+    return Binned(binned, held.construct(), unit)
 
 
 class _Measured:
@@ -123,6 +128,23 @@ class _Measured:
         step = Step(number=env.iteration + 1, of=self._of, metrics=found)
         self.steps.append(step)
         self._watch(step)
+
+
+def _in_returns(text: str, unit: float) -> str:
+    """The model's text with every leaf times the unit; the sum of the leaves is the prediction, so it is too."""
+
+    def line(each: str) -> str:
+        name, equals, values = each.partition("=")
+        if not equals or name not in _LEAF_LINES:
+            return each
+        return f"{name}={' '.join(repr(float(value) * unit) for value in values.split())}"
+
+    return "\n".join(line(each) for each in _without_sizes(text).split("\n"))
+
+
+def _without_sizes(text: str) -> str:
+    """The header counts the bytes of every tree, and LightGBM ends the process where they differ; it needs no count."""
+    return "\n".join(each for each in text.split("\n") if not each.startswith("tree_sizes="))
 
 
 def _parameters(settings: ModelSettings, fitting: Fitting) -> dict[str, Any]:
@@ -144,7 +166,7 @@ def _restored(state: Files, settings: ModelSettings) -> lightgbm.Booster:
     if set(state) != {FILE}:
         raise StateRefused(f"A LightGBM is one file, {FILE}; found {', '.join(sorted(state)) or 'nothing'}.")
     try:
-        booster = lightgbm.Booster(model_str=state[FILE].decode())
+        booster = lightgbm.Booster(model_str=_without_sizes(state[FILE].decode()))
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
         raise StateRefused(f"{FILE} is no LightGBM model: {error}.") from error
     if booster.num_feature() != len(settings.columns):

@@ -13,10 +13,12 @@ from quant_pipelines.models.failures import StateRefused
 from quant_pipelines.models.forecaster import ONE_THREAD, Description, Files, Fitting, History, Machine, Step
 from quant_pipelines.models.kinds.xgboost import XGBOOST
 from quant_pipelines.models.spec import ModelSettings
+from quant_pipelines.models.target import in_units, unit_of
 
 # As JSON: XGBoost ends the whole process over UBJSON that was cut short; JSON can be looked at before.
 FILE = "booster.json"
 _TRAIN, _VALIDATION = "train", "validation"
+_NO_CHILD = -1
 _LOOP = ("n_estimators", "early_stopping_rounds")
 
 
@@ -29,13 +31,15 @@ class XGBoost:
 
     def fit(self, train: Examples, validation: Examples, fitting: Fitting) -> History:
         require_learnable(XGBOOST, self.settings, train, validation)
-        threads = fitting.machine.threads
-        matrix = xgboost.QuantileDMatrix(train.inputs.panel(), train.target[:, 0], weight=train.weight, nthread=threads)
+        threads, unit = fitting.machine.threads, unit_of(train.target)
+        matrix = xgboost.QuantileDMatrix(
+            train.inputs.panel(), in_units(train.target[:, 0], unit), weight=train.weight, nthread=threads
+        )
         watched = [(matrix, _TRAIN)]
         if len(validation):
             held = xgboost.QuantileDMatrix(
                 validation.inputs.panel(),
-                validation.target[:, 0],
+                in_units(validation.target[:, 0], unit),
                 weight=validation.weight,
                 ref=matrix,
                 nthread=threads,
@@ -52,7 +56,8 @@ class XGBoost:
             verbose_eval=False,
         )
         best = booster.best_iteration + 1 if len(validation) else booster.num_boosted_rounds()
-        self._booster = booster[:best]
+        # As JSON and back: what predicts now is what will be loaded, to the bit.
+        self._booster = xgboost.Booster(model_file=_in_returns(booster[:best], unit))
         return History(steps=tuple(measured.steps), best=best)
 
     def predict(self, inputs: Inputs, machine: Machine = ONE_THREAD) -> NDArray[np.float32]:
@@ -101,6 +106,26 @@ class _Measured(TrainingCallback):
         self.steps.append(step)
         self._watch(step)
         return False
+
+
+def _in_returns(booster: xgboost.Booster, unit: float) -> bytearray:
+    """The model with every leaf and the base score times the unit; their sum is the prediction, so it is too."""
+    model: Any = json.loads(bytes(booster.save_raw(raw_format="json")))
+    learner = model["learner"]
+    for tree in learner["gradient_booster"]["model"]["trees"]:
+        # A leaf's value stands where an inner node has its threshold.
+        for place, child in enumerate(tree["left_children"]):
+            if child == _NO_CHILD:
+                tree["split_conditions"][place] *= unit
+    parameters = learner["learner_model_param"]
+    parameters["base_score"] = _scaled_base(str(parameters["base_score"]), unit)
+    return bytearray(json.dumps(model).encode())
+
+
+def _scaled_base(text: str, unit: float) -> str:
+    """One number, since XGBoost 3 written as a list of one."""
+    value = repr(float(text.strip("[]")) * unit)
+    return f"[{value}]" if text.startswith("[") else value
 
 
 def _parameters(settings: ModelSettings, fitting: Fitting) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from quant_pipelines.explain import (
     ExplainSettings,
     ExplanationRefused,
     ExplanationReport,
-    Version,
+    FittedVersion,
     explain_version,
     explanation_page,
     explanation_plots,
@@ -30,12 +30,12 @@ def arrays(tmp_path_factory) -> SnapshotArrays:
 
 
 @pytest.fixture(scope="module")
-def version(arrays) -> Version:
+def version(arrays) -> FittedVersion:
     chosen = strategy(training={"window": {"sessions": 150}}, label_set="qlib_return", model=QUICK)
     order = order_for(chosen, arrays.document, code_version="test")
     trained = Engine(clock=CLOCK, listener=lambda _: None).train(order, arrays)
     model = MODEL_KINDS["lightgbm"].make(order.settings, trained.files)
-    return Version(model_id=order.training_id, model_name=order.model_name, model=model, arrays=arrays)
+    return FittedVersion(model_id=order.training_id, model_name=order.model_name, model=model, arrays=arrays)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_equal_models_and_inputs_are_explained_equally(report, version, arrays):
     """S2-104, property 9: also from the files again."""
     model = MODEL_KINDS["lightgbm"].make(version.model.settings, version.model.state())
     again = explain_version(
-        Version(model_id=version.model_id, model_name=version.model_name, model=model, arrays=arrays), SETTINGS
+        FittedVersion(model_id=version.model_id, model_name=version.model_name, model=model, arrays=arrays), SETTINGS
     )
     assert again.model_dump_json() == report.model_dump_json()
 

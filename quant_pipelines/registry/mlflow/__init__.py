@@ -1,0 +1,1 @@
+"""MLflow: the only importer of it. Everything else knows the protocols."""

@@ -1,0 +1,101 @@
+"""Runs in MLflow, watched while they happen."""
+
+from collections.abc import Mapping, Sequence
+
+from mlflow.entities import Metric, Param, RunTag
+
+from quant_pipelines.clock import Clock
+from quant_pipelines.registry.mlflow.client import Mlflow
+from quant_pipelines.registry.mlflow.place import Place
+from quant_pipelines.registry.tracker import FLUSH_SECONDS, Buffer, Measured, Status
+
+_PARENT = "mlflow.parentRunId"
+# MLflow takes 6000 characters and 100 values at once.
+_PARAM_LENGTH, _PARAMS_TOGETHER = 5_000, 100
+
+
+class MlflowRuns:
+    """One experiment for each market."""
+
+    def __init__(self, place: Place, *, clock: Clock, every_seconds: float = FLUSH_SECONDS) -> None:
+        self._mlflow = Mlflow(place)
+        self._clock = clock
+        self._every = every_seconds
+
+    def start(
+        self,
+        market: str,
+        name: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent: str | None = None,
+    ) -> "MlflowRun":
+        experiment = self._mlflow.experiment(market)
+        given = {**(tags or {}), **({_PARENT: parent} if parent else {})}
+        with self._mlflow.in_our_words():
+            run = self._mlflow.client.create_run(
+                experiment, start_time=int(self._clock.now().timestamp() * 1000), tags=given, run_name=name
+            )
+        started = self._run(run.info.run_id)
+        started.log_params(params or {})
+        return started
+
+    def resume(self, run_id: str) -> "MlflowRun":
+        with self._mlflow.in_our_words():
+            self._mlflow.client.update_run(run_id, status="RUNNING")
+        return self._run(run_id)
+
+    def _run(self, run_id: str) -> "MlflowRun":
+        return MlflowRun(self._mlflow, run_id, clock=self._clock, every_seconds=self._every)
+
+
+class MlflowRun:
+    """One run."""
+
+    def __init__(self, mlflow: Mlflow, run_id: str, *, clock: Clock, every_seconds: float) -> None:
+        self._mlflow = mlflow
+        self._clock = clock
+        with mlflow.in_our_words():
+            self._info = mlflow.client.get_run(run_id).info
+        self._buffer = Buffer(self._send, clock=clock, every_seconds=every_seconds)
+
+    @property
+    def id(self) -> str:
+        return str(self._info.run_id)
+
+    @property
+    def url(self) -> str:
+        return f"{self._mlflow.place.page}/#/experiments/{self._info.experiment_id}/runs/{self.id}"
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
+        self._buffer.add(metrics, step=step)
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Values that are longer than MLflow takes are cut; the whole ones are in the version's manifest."""
+        given = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in params.items()]
+        with self._mlflow.in_our_words():
+            for first in range(0, len(given), _PARAMS_TOGETHER):
+                self._mlflow.client.log_batch(self.id, params=given[first : first + _PARAMS_TOGETHER])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        with self._mlflow.in_our_words():
+            self._mlflow.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def log_text(self, text: str, path: str) -> None:
+        self.log_bytes(text.encode(), path)
+
+    def log_bytes(self, data: bytes, path: str) -> None:
+        self._mlflow.put(str(self._info.artifact_uri), path, data)
+
+    def end(self, status: Status = "FINISHED") -> None:
+        """Deliver what is left, then end the run; it stays open where that fails, and can be ended again."""
+        self._buffer.close()
+        at_ms = int(self._clock.now().timestamp() * 1000)
+        with self._mlflow.in_our_words():
+            self._mlflow.client.set_terminated(self.id, status, at_ms)
+
+    def _send(self, measured: Sequence[Measured]) -> None:
+        metrics = [Metric(each.name, each.value, each.at_ms, each.step) for each in measured]
+        with self._mlflow.in_our_words():
+            self._mlflow.client.log_batch(self.id, metrics=metrics)

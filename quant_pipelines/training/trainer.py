@@ -1,0 +1,206 @@
+"""One training with everything around it: watched in MLflow, counted in the ledger, kept in the model store."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+
+from quant_pipelines.clock import Clock
+from quant_pipelines.digest import digest_json
+from quant_pipelines.errors import DependencyFailed, StoreDamaged
+from quant_pipelines.lake import Fence
+from quant_pipelines.registry import Manifest, ModelStore, StoredTask, TrackedRun, Tracker, Version, pack
+from quant_pipelines.snapshots import Document, SnapshotArrays
+from quant_pipelines.training.engine import Engine, Trained, end_of
+from quant_pipelines.training.ledger import Ledger
+from quant_pipelines.training.order import Order
+from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
+from quant_pipelines.training.report import TrainingReport
+from quant_pipelines.training.shelf import Shelf
+
+REPORT, REPORT_FILE = "report", "training_report.json"
+_ERROR_LENGTH = 2_000
+# Whose versions can change a result: written down with every model.
+_LIBRARIES = ("numpy", "torch", "lightgbm", "xgboost", "xgboost-cpu", "scikit-learn", "safetensors", "pyqlib")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A stored version with its report, and whether it had to be trained now; `damage` is that of the one before."""
+
+    version: Version
+    manifest: Manifest
+    report: TrainingReport
+    trained: bool
+    damage: str | None
+    page: str
+
+    @property
+    def content_id(self) -> str:
+        """What the version holds, whenever it was made: equal trainings have equal ids."""
+        return content_id(self.manifest)
+
+
+def content_id(manifest: Manifest) -> str:
+    """The name of a model by its training and its bytes; when and how fast it was made is no part of it."""
+    return digest_json([manifest.training_id, {name: each.sha256 for name, each in manifest.files.items()}])
+
+
+def report_of(manifest: Manifest) -> TrainingReport:
+    """The report that was stored, and signed, with a version."""
+    return TrainingReport.model_validate(manifest.facts[REPORT])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """Trains and stores. What was trained before is found, not trained again; a store that fails costs no training.
+
+    `fence` is held while a version becomes visible, `tags` say in MLflow who asked.
+    """
+
+    models: ModelStore
+    tracker: Tracker
+    ledger: Ledger
+    shelf: Shelf
+    clock: Clock
+    actor: str
+    listener: Listener
+    stop: Callable[[], bool] = lambda: False
+    fence: Fence = nullcontext
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def train(self, order: Order, document: Document, arrays: SnapshotArrays) -> Published:
+        """The stored version of this order. One that is damaged is trained again, and that is told."""
+        stored, damage = self._intact(order)
+        run = self._run(order) if stored is None else self.tracker.resume(stored.run_id)
+        version = self._stored(order, document, arrays, run) if stored is None else stored
+        # Also where it was stored before: the process that stored it may have died before it could end its run.
+        run.end("FINISHED")
+        self.shelf.drop(order)
+        manifest = self.models.load(version.model, version.number).manifest
+        return Published(
+            version=version,
+            manifest=manifest,
+            report=report_of(manifest),
+            trained=stored is None,
+            damage=damage,
+            page=run.url,
+        )
+
+    def _intact(self, order: Order) -> tuple[Version | None, str | None]:
+        """The version of this order where it can be loaded, and what is wrong with it where it cannot."""
+        stored = self.models.with_training(order.model_name, order.training_id)
+        if stored is None:
+            return None, None
+        try:
+            self.models.load(stored.model, stored.number)
+        except StoreDamaged as error:
+            return None, f"{stored.name}: {error}"
+        return stored, None
+
+    def _stored(self, order: Order, document: Document, arrays: SnapshotArrays, run: TrackedRun) -> Version:
+        trained = self.shelf.find(order)
+        if trained is None:
+            trained = self._attempt(order, arrays, run)
+            self.shelf.put(trained)
+        else:
+            _replay(trained.report, run)
+        run.log_metrics(trained.report.final_metrics, step=trained.report.best_epoch)
+        run.log_text(trained.report.model_dump_json(indent=2), REPORT_FILE)
+        packed = pack(_manifest(trained, document), trained.files)
+        with self.fence():
+            return self.models.save(packed, run.id, actor=self.actor)
+
+    def _attempt(self, order: Order, arrays: SnapshotArrays, run: TrackedRun) -> Trained:
+        """Train, and put on record how it ended: even where the process is told to end."""
+        began = self.ledger.began(order)
+        engine = Engine(
+            clock=self.clock,
+            listener=to_all((self.listener, _watched(run))),
+            stop=self.stop,
+            longest_seconds=order.strategy.retrain.longest_seconds,
+        )
+        try:
+            trained = engine.train(order, arrays)
+        except BaseException as error:
+            stage = end_of(error)
+            outcome = "stopped" if stage is Stage.STOPPED else "failed"
+            self.ledger.ended(began, order, outcome, reason=f"{type(error).__name__}: {error}")
+            _end(run, stage, error)
+            raise
+        self.ledger.ended(began, order, "completed", metrics=trained.report.final_metrics)
+        return trained
+
+    def _run(self, order: Order) -> TrackedRun:
+        tags = {
+            "strategy": order.strategy.name,
+            "market": order.strategy.market,
+            "training_id": order.training_id,
+            "train_lineage_id": order.snapshot_id,
+            **self.tags,
+        }
+        params = {"kind": order.settings.kind, "seed": order.seed, **order.settings.parameters}
+        return self.tracker.start(order.strategy.market, order.strategy.name, params=params, tags=tags)
+
+
+def _watched(run: TrackedRun) -> Listener:
+    """Every step's measures live, with the progress and the time that is left (S2-26, S2-47)."""
+
+    def listener(progress: Progress) -> None:
+        if progress.step is not None:
+            extra = {"progress_percent": progress.percent, "remaining_seconds": progress.remaining_seconds or 0.0}
+            run.log_metrics({**progress.step.metrics, **extra}, step=progress.step.number)
+
+    return listener
+
+
+def _replay(report: TrainingReport, run: TrackedRun) -> None:
+    """The curves of a training whose own run did not get them to the end."""
+    for epoch in report.training_history:
+        run.log_metrics(epoch.metrics, step=epoch.number)
+
+
+def _end(run: TrackedRun, stage: Stage, error: BaseException) -> None:
+    """End the run in MLflow. The training's own error is the one to be told, also where MLflow cannot be reached."""
+    try:
+        run.set_tags({"stage": stage, "error": f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]})
+        run.end("KILLED" if stage is Stage.STOPPED else "FAILED")
+    except DependencyFailed as unreachable:
+        error.add_note(f"Its run in MLflow could not be ended: {unreachable}")
+
+
+def _manifest(trained: Trained, document: Document) -> Manifest:
+    order, recipe = trained.order, document.recipe
+    return Manifest(
+        model=order.model_name,
+        kind=order.settings.kind,
+        parameters=dict(order.settings.parameters),
+        task=StoredTask(kind=order.settings.task.kind, outputs=order.settings.task.outputs),
+        columns=order.settings.columns,
+        length=order.settings.length,
+        feature_versions={each.name: each.version for each in recipe.features},
+        label_set=order.strategy.label_set,
+        snapshot_id=document.id,
+        training_id=order.training_id,
+        code_version=order.code_version,
+        seed=order.seed,
+        libraries=_libraries(),
+        metrics=trained.report.final_metrics,
+        created_at=trained.report.created_at,
+        facts={
+            REPORT: trained.report.model_dump(mode="json"),
+            "normalisation": recipe.normalisation.model_dump(mode="json"),
+            "device": order.machine.device,
+        },
+    )
+
+
+def _libraries() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = installed_version(name)
+        except PackageNotFoundError:
+            continue  # one of the two names of XGBoost
+    return found

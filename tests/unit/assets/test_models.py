@@ -1,0 +1,244 @@
+"""The model asset run by Dagster: trained once, stored, traced, judged; and what it says when it cannot."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from assets.checks.models import COMPATIBLE, REPRODUCED, model_checks
+from assets.keys import MODEL, SNAPSHOT, key_of
+from assets.launchpad import training_config
+from assets.models import model_assets
+from assets.snapshots import snapshot_assets
+from quant_pipelines.calendars import session_key
+from quant_pipelines.lineage import NodeKind
+from quant_pipelines.models import MODEL_KINDS
+from quant_pipelines.registry.failures import HashMismatch
+from quant_pipelines.registry.mlflow.place import place_of
+from quant_pipelines.settings import Settings
+from resources.lake import LakeResource
+from resources.lineage import LineageResource
+from resources.machine import MachineResource
+from resources.models import ModelStoreResource, TrackerResource
+from resources.snapshots import SnapshotsResource
+from resources.training import TrainingResource
+from tests.stored import migrated
+from tests.unit.snapshots.conftest import Scene, strategy
+
+QUICK = {"kind": "lightgbm", "hyperparameters": {"num_boost_round": 8, "num_leaves": 4}}
+STRATEGIES = {
+    "trees": strategy(
+        name="trees", label_set="qlib_return", model=QUICK, features=["alpha158"],
+        training={"window": {"sessions": 150}},
+    ),
+    # Linear models cannot read the holes that Alpha158 begins with.
+    "line": strategy(
+        name="line", label_set="qlib_return", model={"kind": "linear"}, features=["alpha158"],
+        training={"window": {"sessions": 150}},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A lake with everything, and MLflow's empty tables."""
+    folder = tmp_path_factory.mktemp("prepared")
+    Scene(folder).publish()
+    shutil.copyfile(migrated(tmp_path_factory.mktemp("migrated")), folder / "mlflow.db")
+    return folder
+
+
+class Graph:
+    """Snapshot and model on an instance and a home of their own."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.scene, self.instance = Scene(folder), instance
+        home = str(folder)
+        self.resources = {
+            "lake": LakeResource(root=f"{home}/lake", leases=f"{home}/leases"),
+            "lineage": LineageResource(home=home),
+            "snapshots": SnapshotsResource(home=home),
+            "models": ModelStoreResource(home=home),
+            "tracker": TrackerResource(home=home),
+            "training": TrainingResource(home=home),
+            "machine": MachineResource(threads=1),
+        }
+
+    @property
+    def partition(self) -> str:
+        return session_key(self.scene.sessions[-1])
+
+    def run(self, name: str, *assets: str, values: dict | None = None) -> dg.ExecuteInProcessResult:
+        market = self.scene.market
+        keys = [key_of(market, each) for each in assets or (SNAPSHOT, MODEL)]
+        job = dg.Definitions(
+            assets=[*snapshot_assets(market, STRATEGIES), *model_assets(market, STRATEGIES)],
+            asset_checks=list(model_checks(market, STRATEGIES)),
+            jobs=[dg.define_asset_job("train", selection=dg.AssetSelection.assets(*keys))],
+            resources=self.resources,
+            executor=dg.in_process_executor,
+        ).resolve_job_def("train")
+        config = {"ops": {"tiny__model": {"config": values}}} if values else None
+        return job.execute_in_process(
+            instance=self.instance, partition_key=f"{self.partition}|{name}", run_config=config, raise_on_error=False
+        )
+
+    def latest(self) -> dg.AssetMaterialization:
+        (record,) = self.instance.fetch_materializations(key_of(self.scene.market, MODEL), limit=1).records
+        return record.asset_materialization
+
+    def count(self, name: str):
+        return self.resources["training"].ledger("test").count(f"tiny.{name}")
+
+
+@pytest.fixture
+def graph(tmp_path, prepared):
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Graph(tmp_path, instance)
+
+
+def checked(result) -> dict[str, bool]:
+    return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+
+
+def failure_of(result) -> dg.Failure:
+    (failed,) = [each for each in result.all_events if each.is_step_failure]
+    return failed.event_specific_data.user_failure_data
+
+
+def test_a_training_is_stored_shown_counted_and_traced_and_its_checks_hold(graph):
+    """S1-33, S2-22, S2-103."""
+    result = graph.run("trees")
+    assert result.success
+    assert checked(result) == {COMPATIBLE: True, REPRODUCED: True}
+    event = graph.latest()
+    assert event.partition == f"{graph.partition}|trees"
+    assert event.metadata["model"].value == "tiny.trees/1"
+    assert event.metadata["total_epochs"].value == 8
+    assert event.metadata["hyperparameters"].value["num_leaves"] == 4
+    assert event.metadata["validation_mse"].value > 0
+    assert len(event.metadata["strongest_features"].records) > 0
+    version = graph.resources["models"].open().version("tiny.trees", 1)
+    assert event.metadata["version_id"].value == version.id
+    assert graph.count("trees").completed == graph.count("trees").begun == 1
+    lineage = graph.resources["lineage"].open()
+    found = lineage.dependents("tiny", graph.scene.sessions[-30], table="alpha158")
+    assert NodeKind.MODEL in {each.kind for each in found.nodes}
+    stages = [
+        each.asset_observation_data.asset_observation.metadata["stage"].value
+        for each in result.all_events
+        if each.event_type is dg.DagsterEventType.ASSET_OBSERVATION
+    ]
+    assert stages == ["preparing", "configuring", "training", "evaluating", "completed"]
+
+
+def test_mlflow_has_the_curves_the_parameters_and_the_report(graph):
+    """S2-26."""
+    graph.run("trees")
+    version = graph.resources["models"].open().version("tiny.trees", 1)
+    client = _client(graph.scene.folder)
+    run = client.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["num_leaves"] == "4"
+    assert run.data.tags["train_lineage_id"] == graph.latest().metadata["train_lineage_id"].value
+    curve = client.get_metric_history(version.run_id, "train_l2")
+    assert [each.step for each in sorted(curve, key=lambda each: each.step)] == list(range(1, 9))
+    assert "training_report.json" in {each.path for each in client.list_artifacts(version.run_id)}
+
+
+def test_equal_orders_are_trained_once_and_have_one_data_version(graph):
+    graph.run("trees")
+    first = graph.latest()
+    assert graph.run("trees", MODEL).success
+    again = graph.latest()
+    assert again.metadata["trained"].value.startswith("before")
+    assert again.tags["dagster/data_version"] == first.tags["dagster/data_version"]
+    assert graph.count("trees").begun == 1
+
+
+def test_values_of_the_launchpad_win_and_make_another_version(graph):
+    """S2-25, S2-83."""
+    graph.run("trees")
+    result = graph.run("trees", MODEL, values={"hyperparameters": {"lightgbm": {"num_leaves": 3}}, "seed": 5})
+    assert result.success
+    event = graph.latest()
+    assert event.metadata["model"].value == "tiny.trees/2"
+    assert event.metadata["hyperparameters"].value["num_leaves"] == 3
+    assert event.metadata["hyperparameters"].value["num_boost_round"] == 8
+
+
+def test_values_for_another_kind_are_refused(graph):
+    graph.run("trees", SNAPSHOT)
+    result = graph.run("trees", MODEL, values={"hyperparameters": {"linear": {"alpha": 1.0}}})
+    failure = failure_of(result)
+    assert failure.metadata["code"].value == "QP161"
+    assert "trees is a lightgbm" in failure.description
+    assert graph.count("trees").begun == 0
+
+
+def test_a_training_that_fails_is_recorded_with_its_reason(graph):
+    """S3-66."""
+    result = graph.run("line")
+    failure = failure_of(result)
+    assert failure.metadata["code"].value == "QP260"
+    assert "missing: centre" in failure.description
+    assert graph.count("line").failed == 1
+    assert graph.resources["models"].open().versions("tiny.line") == []
+    client = _client(graph.scene.folder)
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert run.info.status == "FAILED"
+    assert "missing: centre" in run.data.tags["error"]
+
+
+def test_a_model_without_a_snapshot_says_what_to_materialise(graph):
+    failure = failure_of(graph.run("trees", MODEL))
+    assert failure.metadata["code"].value == "QP163"
+    assert "Materialise tiny/snapshot" in failure.description
+
+
+def test_a_version_that_was_tampered_with_is_told_and_trained_again(graph):
+    """One flipped byte of the stored booster."""
+    graph.run("trees")
+    before = graph.latest()
+    (file,) = graph.scene.folder.rglob("booster.txt")
+    content = np.frombuffer(file.read_bytes(), np.uint8).copy()
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content.tobytes())
+    models = graph.resources["models"].open()
+    with pytest.raises(HashMismatch, match="not what was signed for"):
+        models.load("tiny.trees", 1)
+    assert graph.run("trees", MODEL).success
+    event = graph.latest()
+    assert "not what was signed for" in event.metadata["damaged_before"].value
+    assert event.metadata["model"].value != "tiny.trees/1"
+    assert event.tags["dagster/data_version"] == before.tags["dagster/data_version"]
+    assert graph.count("trees").begun == 2
+
+
+def test_the_launchpad_knows_every_parameter_with_its_meaning_and_fills_none_in():
+    """S2-82..S2-84: a default that is filled in would stand over the strategy's own value."""
+    shape = training_config(MODEL_KINDS)["hyperparameters"].config_type.fields
+    assert set(shape) == set(MODEL_KINDS)
+    for name, spec in MODEL_KINDS.items():
+        fields = shape[name].config_type.fields
+        assert set(fields) == {each.name for each in spec.parameters_known}
+        for each in spec.parameters_known:
+            assert each.description in fields[each.name].description
+            assert str(each.default) in fields[each.name].description
+            assert not fields[each.name].is_required
+            assert not fields[each.name].default_provided
+
+
+def test_a_market_without_strategies_has_no_models(graph):
+    assert model_assets(graph.scene.market, {}) == []
+    assert model_checks(graph.scene.market, {}) == []
+
+
+def _client(home: Path):
+    from mlflow import MlflowClient
+
+    uri = place_of(Settings(home=home)).uri
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
