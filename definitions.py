@@ -26,7 +26,7 @@ from sensors.arrivals import arrival_sensor, watches_files
 from sensors.dead_runs import sweep_dead_runs
 from sensors.follow import follow_data
 from sensors.incidents import record_failed_runs, record_failed_ticks
-from sensors.jobs import build_job, refresh_job
+from sensors.jobs import build_job, refresh_job, train_jobs
 from sensors.refresh import refresh_schedule
 
 settings = Settings()
@@ -53,7 +53,7 @@ defs = dg.Definitions(
         *by_market(price_checks, feature_checks, label_checks),
         *by_strategies(snapshot_checks, model_checks),
     ],
-    jobs=[make(market) for market in markets for make in (refresh_job, build_job)],
+    jobs=[*(make(market) for market in markets for make in (refresh_job, build_job)), *by_strategies(train_jobs)],
     schedules=[refresh_schedule(market) for market in markets],
     sensors=[
         follow_data,

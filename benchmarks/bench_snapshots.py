@@ -21,7 +21,7 @@ import pyarrow as pa
 from synthetic_market import verdict
 
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.feature_tables import feature_schema
+from quant_pipelines.feature_tables import FeaturePublisher, feature_schema
 from quant_pipelines.features.registry import Feature, FeatureRegistry, FeatureSet
 from quant_pipelines.labels import KEY, LABEL_SETS, ROWS
 from quant_pipelines.lake import Lake, Window, Writer
@@ -74,18 +74,22 @@ def fill(folder: Path, chosen: argparse.Namespace) -> None:
             "symbol": pa.array(np.tile(names, len(part))),
         }
         noise = {f"f{n}": pa.array(random.normal(size=rows).astype(np.float32)) for n in range(chosen.columns)}
-        written = {
-            PRICES: keys | {"suspended": pa.array(np.zeros(rows, bool)), "quarantined": pa.array(np.zeros(rows, bool))},
-            features: keys | noise | {"made_from": pa.array(["x"] * rows)},
-            LABELS: labels(keys, part, sessions, begin, random),
-        }
-        for schema, columns in written.items():
-            count = len(columns["session"])
-            empty = {
-                name: pa.nulls(count, schema.arrow.field(name).type) for name in schema.names if name not in columns
-            }
-            table = pa.table(columns | empty).select(schema.names).cast(schema.arrow)
-            lake.table("us", schema).replace(table, window=Window(part[0], part[-1]), writer=WRITER)
+        window = Window(part[0], part[-1])
+        flags = {name: pa.array(np.zeros(rows, bool)) for name in ("suspended", "quarantined")}
+        put(lake, PRICES, keys | flags, window)
+        put(lake, LABELS, labels(keys, part, sessions, begin, random), window)
+        publisher = FeaturePublisher(market=market(), features=registry(chosen.columns).sets[0], lake=lake)
+        made_from = publisher.made_from(window, as_of=None)
+        digests = pa.array(np.repeat([made_from[each] for each in part], len(names)))
+        put(lake, features, keys | noise | {"made_from": digests}, window)
+
+
+def put(lake: Lake, schema: TableSchema, columns: dict, window: Window) -> None:
+    """The columns, and nulls for the others."""
+    count = len(columns["session"])
+    empty = {name: pa.nulls(count, schema.arrow.field(name).type) for name in schema.names if name not in columns}
+    table = pa.table(columns | empty).select(schema.names).cast(schema.arrow)
+    lake.table("us", schema).replace(table, window=window, writer=WRITER)
 
 
 def labels(keys: dict, part: list, sessions: list, begin: int, random: np.random.Generator) -> dict:

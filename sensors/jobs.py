@@ -1,16 +1,17 @@
 """The jobs that schedules and sensors launch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from assets.keys import FEATURES, INGEST, PRICES, RAW_BARS, RESEARCH, key_of
+from assets.keys import FEATURES, INGEST, MODEL, PRICES, RAW_BARS, RESEARCH, SNAPSHOT, key_of
 from quant_pipelines.calendars import Session, partition_key, session_key
 from quant_pipelines.digest import digest_json
 from quant_pipelines.markets import Market
 from quant_pipelines.sources import Watermark
+from quant_pipelines.strategies import Strategy
 
 WATERMARK_TAG = "quant_pipelines/watermark"
 MARKET_TAG = "quant_pipelines/market"
@@ -46,6 +47,25 @@ def build_job(market: Market) -> UnresolvedAssetJobDefinition:
         description=f"Build everything of {market.name} over a range of sessions, checks included.",
         tags={MARKET_TAG: market.name},
     )
+
+
+def train_job_name(market: Market) -> str:
+    return f"train_{market.name}"
+
+
+def train_jobs(market: Market, strategies: Mapping[str, Strategy]) -> Sequence[UnresolvedAssetJobDefinition]:
+    """Freeze a snapshot and train on it, for a cutoff and a strategy; none where a market has no strategies."""
+    if not strategies:
+        return []
+    chosen = (key_of(market, SNAPSHOT), key_of(market, MODEL))
+    return [
+        dg.define_asset_job(
+            train_job_name(market),
+            selection=dg.AssetSelection.assets(*chosen) | dg.AssetSelection.checks_for_assets(*chosen),
+            description=f"Train a strategy of {market.name} on what was known at the close of a session.",
+            tags={MARKET_TAG: market.name},
+        )
+    ]
 
 
 def refresh_request(market: Market, sessions: Sequence[Session], *, mark: str, attempt: int = 0) -> dg.RunRequest:

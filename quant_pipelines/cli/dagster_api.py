@@ -119,7 +119,20 @@ class DagsterApi:
 
         A backfill would wait first: Dagster's daemon looks for new ones every 30 seconds.
         """
-        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        return self._launch(
+            job, {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        )
+
+    def launch_training(self, job: str, *, session: str, strategy: str) -> str:
+        """Run a job for one cutoff and one strategy; returns the run's id."""
+        tags = {
+            "dagster/partition": training_partition(session, strategy),
+            "dagster/partition/session": session,
+            "dagster/partition/strategy": strategy,
+        }
+        return self._launch(job, tags)
+
+    def _launch(self, job: str, tags: dict[str, str]) -> str:
         params = {
             "selector": _job(job),
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
@@ -128,6 +141,11 @@ class DagsterApi:
         if answer["__typename"] != "LaunchRunSuccess":
             raise DagsterRefused(f"Dagster refused the run of {job}: {answer.get('message', answer['__typename'])}")
         return answer["run"]["runId"]
+
+    def materialized(self, asset: Sequence[str], partition: str) -> bool:
+        """Whether one partition of an asset is there."""
+        answer = self.ask(_MATERIALIZED, {"asset": {"path": list(asset)}, "partition": partition})["assetNodeOrError"]
+        return any(each is not None for each in answer.get("latestMaterializationByPartition", []))
 
     def states(self, job: str) -> list[AssetState]:
         """What a job makes, and what of it is there."""
@@ -164,6 +182,11 @@ class DagsterApi:
         return _followed(lambda: self.backfill(backfill_id), tell)
 
 
+def training_partition(session: str, strategy: str) -> str:
+    """The key of a cutoff and a strategy; Dagster joins dimensions in the order of their names."""
+    return f"{session}|{strategy}"
+
+
 def _job(name: str) -> dict[str, str]:
     return {"repositoryLocationName": LOCATION, "repositoryName": _REPOSITORY, "pipelineName": name}
 
@@ -195,6 +218,14 @@ mutation Launch($params: LaunchBackfillParams!) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
     ... on Error { message }
+  }
+}
+"""
+
+_MATERIALIZED = """
+query Materialized($asset: AssetKeyInput!, $partition: String!) {
+  assetNodeOrError(assetKey: $asset) {
+    ... on AssetNode { latestMaterializationByPartition(partitions: [$partition]) { timestamp } }
   }
 }
 """

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from quant_pipelines.arrays import SESSION
 from quant_pipelines.calendars import partition_key, session_key
-from quant_pipelines.cli.dagster_api import DagsterApi, DagsterRefused
+from quant_pipelines.cli.dagster_api import DagsterApi, DagsterRefused, training_partition
 from quant_pipelines.cli.ingest import steps
 from quant_pipelines.cli.project import console, market_named, open_lake
 from quant_pipelines.cli.servers import dagster_servers, free_port, mlflow_servers, running, watch
@@ -17,13 +17,17 @@ from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake import Lake, Window
 from quant_pipelines.lake.tables import FACTOR_REPORT
 from quant_pipelines.prices import all_sessions
+from quant_pipelines.registry import open_models
 from quant_pipelines.settings import Settings
 from quant_pipelines.sources import open_source
+from quant_pipelines.training import report_of
 
 DEMO = "demo"
 _DAEMON_TIMEOUT_SECONDS = 90
 # Named as sensors/jobs.py names it: everything that the market has by the session.
-_JOB = f"build_{DEMO}"
+_JOB, _TRAIN_JOB, _MODEL = f"build_{DEMO}", f"train_{DEMO}", (DEMO, "model")
+# A line, trees and a net: enough to compare, minutes to wait.
+_TRAINED = ("demo_linear", "demo_lightgbm", "demo_lstm")
 _STRONGEST = 5
 
 
@@ -66,7 +70,45 @@ def _materialise(settings: Settings) -> None:
         _build(api, run_keys, assets=len(states))
     else:
         console.print("Every closed session of the demo market is there already.")
+    _train(api, keys[-1])
     _summary(open_lake(settings))
+    _models(settings)
+
+
+def _train(api: DagsterApi, session: str) -> None:
+    """Train what the demo shows at the last close; what is there already is not trained again."""
+    for strategy in _TRAINED:
+        if api.materialized(_MODEL, training_partition(session, strategy)):
+            console.print(f"{strategy} is trained on {session} already.")
+            continue
+        run_id = api.launch_training(_TRAIN_JOB, session=session, strategy=strategy)
+        console.print(f"Training {strategy}: {api.address}/runs/{run_id}")
+        with console.status(f"{strategy} learns; its curves are in MLflow"):
+            end = api.follow_run(run_id, tell=lambda _: None)
+        if end.status != "SUCCESS":
+            raise DagsterRefused(
+                f"Run {run_id} of {strategy} ended as {end.status}. Look at {api.address}/runs/{run_id}."
+            )
+
+
+def _models(settings: Settings) -> None:
+    """The newest version of each model, and what it is worth on the sessions it was chosen by."""
+    store = open_models(settings, clock=SystemClock())
+    shown = Table("model", "kind", "best step", "validation IC", "RankIC", title="Trained models")
+    for strategy in _TRAINED:
+        versions = store.versions(f"{DEMO}.{strategy}")
+        if not versions:
+            continue
+        newest = versions[-1]
+        report = report_of(store.load(newest.model, newest.number).manifest)
+        figures = (report.final_metrics.get(f"validation_{name}") for name in ("ic", "rank_ic"))
+        shown.add_row(
+            newest.name,
+            report.model_kind,
+            f"{report.best_epoch} of {report.total_epochs}",
+            *("" if figure is None else f"{figure:+.4f}" for figure in figures),
+        )
+    console.print(shown)
 
 
 def _build(api: DagsterApi, keys: Sequence[str], *, assets: int) -> None:

@@ -14,7 +14,7 @@ from quant_pipelines.lake.failures import (
     UnknownVersion,
     WritersAtWork,
 )
-from quant_pipelines.lake.lake import Lake, Table
+from quant_pipelines.lake.lake import Lake, Table, Version
 from quant_pipelines.lake.sweeping import Leftover
 from quant_pipelines.lake.values import (
     EMPTY_SESSION,
@@ -57,6 +57,7 @@ __all__ = [
     "TooManyRaces",
     "UnknownColumn",
     "UnknownVersion",
+    "Version",
     "VersionStatus",
     "Window",
     "Writer",

@@ -12,7 +12,7 @@ from quant_pipelines.clock import Clock
 from quant_pipelines.lake import reading, sweeping, upkeep
 from quant_pipelines.lake.comparing import changed_cells
 from quant_pipelines.lake.ids import TYPE_NAMES
-from quant_pipelines.lake.log import Log, stored_schema
+from quant_pipelines.lake.log import Log, Snapshot, stored_schema
 from quant_pipelines.lake.rows import IncomingRows, ids_of
 from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.lake.storage import Store, store_at, stored_tables
@@ -152,7 +152,11 @@ class Table:
         as_of: AsOf = None,
     ) -> pa.Table:
         """The window's rows in key order. A damaged file raises FileDamaged instead of yielding rows."""
-        return reading.read(self._log, window or EVERYTHING, columns=columns, symbols=symbols, as_of=as_of)
+        return self.at(as_of).read(window, columns=columns, symbols=symbols)
+
+    def at(self, as_of: AsOf = None) -> "Version":
+        """One version, looked up now, to be read many times: looking it up costs more than reading a session."""
+        return Version(self._log, self._log.snapshot(as_of))
 
     def session_ids(self, window: Window | None = None, *, as_of: AsOf = None) -> dict[Session, str]:
         """The content id of each session that has rows, in order."""
@@ -207,6 +211,24 @@ class Table:
         snapshot = self._log.snapshot()
         files = () if snapshot is None else snapshot.files
         return FileSummary(len(files), sum(file.size_bytes for file in files), len({file.period for file in files}))
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a table held at one version."""
+
+    _log: Log
+    _snapshot: Snapshot | None
+
+    def read(
+        self,
+        window: Window | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        symbols: Collection[str] | None = None,
+    ) -> pa.Table:
+        """As `Table.read`. Several threads may read at once."""
+        return reading.read(self._log, self._snapshot, window or EVERYTHING, columns=columns, symbols=symbols)
 
 
 def _require_storable(schema: TableSchema) -> None:

@@ -14,7 +14,7 @@ from quant_pipelines.lake.failures import UnknownColumn
 from quant_pipelines.lake.files import LoadedFile
 from quant_pipelines.lake.log import Log, Snapshot
 from quant_pipelines.lake.sessions import FileReader, Place
-from quant_pipelines.lake.values import AsOf, SessionChange, Window
+from quant_pipelines.lake.values import SessionChange, Window
 
 
 def places(log: Log, snapshot: Snapshot | None, window: Window) -> dict[Session, Place]:
@@ -26,12 +26,16 @@ def places(log: Log, snapshot: Snapshot | None, window: Window) -> dict[Session,
 
 
 def read(
-    log: Log, window: Window, *, columns: Sequence[str] | None, symbols: Collection[str] | None, as_of: AsOf
+    log: Log,
+    snapshot: Snapshot | None,
+    window: Window,
+    *,
+    columns: Sequence[str] | None,
+    symbols: Collection[str] | None,
 ) -> pa.Table:
     """The window's rows in key order."""
     wanted = _known_columns(log, columns, symbols)
     fetched = list(wanted) if symbols is None or SYMBOL in wanted else [*wanted, SYMBOL]
-    snapshot = log.snapshot(as_of)
     empty = pa.schema([log.schema.arrow.field(name) for name in fetched]).empty_table()
     pieces = _pieces(log, snapshot, window, fetched, symbols) if snapshot is not None else []
     return pa.concat_tables([empty, *pieces]).select(list(wanted))

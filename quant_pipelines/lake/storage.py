@@ -4,7 +4,7 @@ import fcntl
 import os
 import stat
 import uuid
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -105,19 +105,24 @@ class LocalStore:
         return {}
 
     def put(self, path: str, content: pa.Buffer) -> None:
+        self.put_pieces(path, [content])
+
+    def put_pieces(self, path: str, pieces: Iterable[pa.Buffer]) -> None:
+        """As `put`, of a content that comes piece by piece."""
         target = self.root / path
         try:
-            self._put(target, content)
+            self._put(target, pieces)
         except OSError as error:
             raise storage_failure(error, "write", str(target)) from error
 
-    def _put(self, target: Path, content: pa.Buffer) -> None:
+    def _put(self, target: Path, pieces: Iterable[pa.Buffer]) -> None:
         _make_folder(target.parent)
         staged = target.with_name(f"{STAGED_PREFIX}{uuid.uuid4().hex}")
         try:
             with staged.open("xb", buffering=0) as file:
                 self.trace("file begun")
-                _write_all(file.fileno(), content)
+                for piece in pieces:
+                    _write_all(file.fileno(), piece)
                 self.trace("file written")
                 os.fsync(file.fileno())
             self.trace("file synced")

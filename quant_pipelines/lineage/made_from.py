@@ -7,7 +7,7 @@ import numpy as np
 
 from quant_pipelines.arrays import SESSION
 from quant_pipelines.calendars import Session
-from quant_pipelines.lake import FileDamaged, Table, Window
+from quant_pipelines.lake import FileDamaged, Table, Version, Window
 
 # The column of a derived table that holds the digest of everything its session was made from.
 MADE_FROM = "made_from"
@@ -26,7 +26,7 @@ class Held:
         return sorted(each for each in wanted.keys() | made_from.keys() if wanted.get(each) != made_from.get(each))
 
 
-def held(table: Table, window: Window) -> Held:
+def held(table: Table | Version, window: Window) -> Held:
     """Look into the table; a damaged file makes every session of the window one to compute anew."""
     try:
         rows = table.read(window, columns=[SESSION, MADE_FROM])

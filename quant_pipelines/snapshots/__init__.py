@@ -3,6 +3,7 @@
 from quant_pipelines.snapshots.building import Built, Maker, SnapshotBuilder
 from quant_pipelines.snapshots.document import Document, Recipe
 from quant_pipelines.snapshots.failures import (
+    FeaturesOutdated,
     HorizonTooLong,
     InputMissing,
     InputsDisagree,
@@ -19,6 +20,7 @@ from quant_pipelines.snapshots.store import SnapshotStore, open_snapshots
 __all__ = [
     "Built",
     "Document",
+    "FeaturesOutdated",
     "HorizonTooLong",
     "InputMissing",
     "InputsDisagree",

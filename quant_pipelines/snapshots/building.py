@@ -25,6 +25,7 @@ from quant_pipelines.snapshots.document import (
     RowFilter,
 )
 from quant_pipelines.snapshots.failures import HorizonTooLong, UnknownMembers
+from quant_pipelines.snapshots.freshness import require_made_of_today
 from quant_pipelines.snapshots.gathering import TableAt, Tables
 from quant_pipelines.snapshots.inputs import (
     LABELS,
@@ -187,14 +188,14 @@ class SnapshotBuilder:
                 table_versions={name: each.version for name, each in sorted(tables.items())},
             ),
         )
-        self.fence()
-        self.store.put(document)
+        with self.fence():
+            self.store.put(document)
         return Built(document, made=True)
 
     def _outcome(self, found: Derived) -> Outcome:
         arrays = tuple(
-            FrozenArray(name=name, blob=self.store.put_blob(found.files[name]), type=array.dtype.str, shape=array.shape)
-            for name, array in sorted(found.arrays.items())
+            FrozenArray(name=name, blob=self.store.put_draft(each), type=each.array.dtype.str, shape=each.array.shape)
+            for name, each in sorted(found.drafts.items())
         )
         return Outcome(
             arrays=arrays,
@@ -232,7 +233,10 @@ class _Frozen:
     def tables(self, columns: Mapping[str, tuple[str, ...]]) -> tuple[FrozenTable, ...]:
         """Feature tables need every session that has prices."""
         needed = [each for each in self.axis if each in self.inputs.priced]
-        return tuple(self._table(name, each, needed) for name, each in columns.items())
+        frozen = tuple(self._table(name, each, needed) for name, each in columns.items())
+        if self.inputs.versions is None:  # what a training saw stays what it was, whatever became of the prices
+            require_made_of_today(self.inputs, self.builder.registry, self.opened, needed)
+        return frozen
 
     def labels(self, label_set: str, span: int, *, signals: Sequence[Session]) -> FrozenLabels:
         """Labels need the sessions of the signals that have closed, and no other."""

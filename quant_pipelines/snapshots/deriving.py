@@ -9,22 +9,21 @@ from numpy.typing import NDArray
 
 from quant_pipelines.calendars import session_key
 from quant_pipelines.snapshots.document import FrozenNormaliser, FrozenSplit, Recipe
+from quant_pipelines.snapshots.drafts import Draft
 from quant_pipelines.snapshots.failures import NothingToLearn
 from quant_pipelines.snapshots.gathering import Tables, gather, laid_out
 from quant_pipelines.snapshots.layout import Layout
 from quant_pipelines.snapshots.normalising import Scale, apply, fitted
 from quant_pipelines.snapshots.sampling import Samples, sampled, split_of
-from quant_pipelines.snapshots.store import in_file, room_for
 
 BLOCK = "block"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Derived:
-    """What a recipe gives: arrays by name, and the bytes of their files."""
+    """What a recipe gives: arrays by name, as files to be."""
 
-    arrays: Mapping[str, NDArray[Any]]
-    files: Mapping[str, NDArray[np.uint8]]
+    drafts: Mapping[str, Draft]
     layout: Layout
     samples: int
     left_out: Mapping[str, int]
@@ -42,7 +41,8 @@ def derived(recipe: Recipe, tables: Tables, *, scale: Scale | None = None, threa
             f"No row of {recipe.strategy} can be learned from at {session_key(recipe.cutoff)} ({reasons}). "
             "Look at the labels and the universe of these sessions."
         )
-    file, block = room_for(np.dtype(np.float32), (layout.rows, len(recipe.features)))
+    draft = Draft.empty(np.dtype(np.float32), (layout.rows, len(recipe.features)))
+    block = draft.array
     gather(recipe, tables, layout, block, threads=threads)
     split = None if samples is None else split_of(recipe, samples, layout)
     rows, fitted_on = _fitted_rows(layout, split)
@@ -54,8 +54,7 @@ def derived(recipe: Recipe, tables: Tables, *, scale: Scale | None = None, threa
     apply(scale, recipe.normalisation, block, threads=threads)
     small = _small_arrays(layout, samples, scale)
     return Derived(
-        arrays={BLOCK: block, **small},
-        files={BLOCK: file, **{name: in_file(array) for name, array in small.items()}},
+        drafts={BLOCK: draft, **{name: Draft.of(array) for name, array in small.items()}},
         layout=layout,
         samples=0 if samples is None else samples.rows.size,
         left_out={} if samples is None else samples.left_out,

@@ -63,6 +63,19 @@ class InputsDisagree(DataRejected):
     code = "QP286"
 
 
+class FeaturesOutdated(DataRejected):
+    """Features that were made from other prices than those the lake holds now, or by other definitions."""
+
+    code = "QP288"
+
+    def __init__(self, features: str, sessions: Sequence[Session]) -> None:
+        first, last = session_key(sessions[0]), session_key(sessions[-1])
+        super().__init__(
+            f"{len(sessions)} sessions of {features} that the snapshot needs were made from other prices, or by other "
+            f"definitions, than today's. Materialise {features} for {first} to {last} first, then build the snapshot."
+        )
+
+
 class CannotScale(DataRejected):
     """Values that no scale can be fitted on."""
 

@@ -1,9 +1,10 @@
 """From the lake into the block: the one way in which training, serving and verification read features (S1-92)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from functools import cached_property, partial
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -12,28 +13,38 @@ from numpy.typing import NDArray
 from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session, session_key
 from quant_pipelines.kernels.placing import place_rows
-from quant_pipelines.lake import Table, Window
+from quant_pipelines.lake import Table, Version, Window
+from quant_pipelines.lineage.made_from import Held, held
 from quant_pipelines.snapshots.document import FrozenTable, Recipe
 from quant_pipelines.snapshots.failures import InputsDisagree
 from quant_pipelines.snapshots.layout import Keys, Layout, lay_out
 
-# What a chunk's columns may take beside the block.
-CHUNK_BYTES = 96_000_000
+# What is read at once: so much stays in a core's cache until it is in the block.
+CHUNK_BYTES = 16_000_000
+# Chunks that are read at once take at most so much of the block's memory beside it.
+_BESIDE = 4
 _FLOAT = 4
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 16_384
 Block = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableAt:
     """A table as it was at one version."""
 
     table: Table
     version: int
 
-    def read(self, window: Window, columns: Sequence[str]) -> pa.Table:
-        return self.table.read(window, columns=columns, as_of=self.version)
+    @cached_property
+    def _version(self) -> Version:
+        return self.table.at(self.version)
+
+    def read(self, window: Window, columns: Sequence[str], symbols: Collection[str] | None = None) -> pa.Table:
+        return self._version.read(window, columns=columns, symbols=symbols)
+
+    def made_from(self, window: Window) -> Held:
+        return held(self._version, window)
 
 
 Tables = Mapping[str, TableAt]
@@ -52,66 +63,52 @@ def gather(recipe: Recipe, tables: Tables, layout: Layout, block: Block, *, thre
     block[~layout.present] = np.nan
     first = 0
     for each in recipe.tables:
-        filled = np.zeros(layout.rows, bool)
-        for window in _chunks(recipe, each, layout):
-            rows = tables[each.table].read(window, [SESSION, SYMBOL, *each.columns])
-            sources, targets = layout.targets(Keys.of(rows, layout.axis))
-            filled[targets] = True
-            _place(rows.select(list(each.columns)), _Moves(sources, targets), block, first, threads)
-        _require_same_rows(recipe, each, layout, filled)
+        target = _Target(layout, block, first, np.zeros(layout.rows, bool))
+        session_bytes = max(1, len(layout.symbols) * len(each.columns) * _FLOAT)
+        chunks = _chunks(recipe.axis, max(1, CHUNK_BYTES // session_bytes))
+        longest = max(map(len, chunks)) * session_bytes
+        fill = partial(_fill, target, tables[each.table], each.columns)
+        # Every row of the block is written by one chunk alone, and decoding lets go of the interpreter lock.
+        with ThreadPoolExecutor(max(1, min(threads, block.nbytes // _BESIDE // longest))) as pool:
+            for _ in pool.map(fill, chunks):
+                pass
+        _require_same_rows(recipe, each, layout, target.filled)
         first += len(each.columns)
 
 
-@dataclass(frozen=True, slots=True)
-class _Moves:
-    """Which rows of a table go to which rows of the block; sources rise."""
-
-    sources: Places
-    targets: Places
-
-    def within(self, first: int, last: int) -> tuple[Places, Places]:
-        """Those of some rows of the table, counted from the first of them."""
-        begin, end = np.searchsorted(self.sources, (first, last))
-        return self.sources[begin:end] - first, self.targets[begin:end]
-
-
-def _place(rows: pa.Table, moves: _Moves, block: Block, column: int, threads: int) -> None:
-    """Into the block from a column on, a few thousand rows at a time, by way of a buffer that stays in the cache.
-
-    Fresh memory costs more than moving what is in it. Every row of the block is written by one part alone, and the
-    kernel lets go of the interpreter lock.
-    """
-    batches = rows.to_batches(max_chunksize=_ROWS_AT_ONCE)
-    begins = np.append(0, np.cumsum([each.num_rows for each in batches])).tolist()
-    spans = [(first, last) for first, last in pairwise(begins) if last > first]
-    placed = {first: batch for first, batch in zip(begins[:-1], batches, strict=True) if batch.num_rows}
-
-    def work(mine: Sequence[tuple[int, int]]) -> None:
-        buffer = np.empty((rows.num_columns, _ROWS_AT_ONCE), np.float32)
-        for first, last in mine:
-            for row, values in zip(buffer, placed[first].columns, strict=True):
-                row[: last - first] = values.to_numpy(zero_copy_only=False)
-            # The whole block, which is contiguous: a slice of it would be compiled once more.
-            place_rows(buffer, *moves.within(first, last), column, block)
-
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, spans[number::threads]) for number in range(threads)]:
-            done.result()
-
-
-def _chunks(recipe: Recipe, table: FrozenTable, layout: Layout) -> Iterator[Window]:
-    """Whole months, since files are months, and as many as may be in memory at once."""
-    session_bytes = max(1, len(layout.symbols) * len(table.columns) * _FLOAT)
-    most = max(1, CHUNK_BYTES // session_bytes)
-    chunk: list[Session] = []
-    for _, month in groupby(recipe.axis, key=lambda each: (each.year, each.month)):
+def _chunks(axis: Sequence[Session], most: int) -> list[list[Session]]:
+    """Whole months, since files are months, and as many as have at most so many sessions."""
+    chunks: list[list[Session]] = [[]]
+    for _, month in groupby(axis, key=lambda each: (each.year, each.month)):
         sessions = list(month)
-        if chunk and len(chunk) + len(sessions) > most:
-            yield Window(chunk[0], chunk[-1])
-            chunk = []
-        chunk += sessions
-    if chunk:
-        yield Window(chunk[0], chunk[-1])
+        if chunks[-1] and len(chunks[-1]) + len(sessions) > most:
+            chunks.append([])
+        chunks[-1] += sessions
+    return chunks
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Target:
+    """The part of the block that is one table's: from a column on; `filled` are the rows that it had."""
+
+    layout: Layout
+    block: Block
+    first: int
+    filled: NDArray[np.bool_]
+
+
+def _fill(target: _Target, table: TableAt, columns: Sequence[str], chunk: Sequence[Session]) -> None:
+    """One chunk of a table into the block."""
+    rows = table.read(Window(chunk[0], chunk[-1]), [SESSION, SYMBOL, *columns])
+    sources, places = target.layout.targets(Keys.of(rows, target.layout.axis))
+    target.filled[places] = True
+    begin = 0
+    for batch in rows.select(list(columns)).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        values = batch.to_tensor(null_to_nan=True, row_major=False).to_numpy()
+        at = slice(*np.searchsorted(sources, (begin, begin + batch.num_rows)))
+        # The whole block, which is contiguous: a slice of it would be compiled once more.
+        place_rows(values.T, sources[at] - begin, places[at], target.first, target.block)
+        begin += batch.num_rows
 
 
 def _require_same_rows(recipe: Recipe, table: FrozenTable, layout: Layout, filled: NDArray[np.bool_]) -> None:

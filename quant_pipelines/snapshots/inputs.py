@@ -83,7 +83,7 @@ def begun(opened: TableAt, axis: Sequence[Session], market: Market) -> tuple[str
         for window in (Window(axis[0], axis[-1]), opening)
     )
     before = Window(market.begins, calendar.offset(axis[0], -1))
-    earlier = opened.table.read(before, columns=[SYMBOL], symbols=later - there, as_of=opened.version)
+    earlier = opened.read(before, [SYMBOL], symbols=later - there)
     return tuple(sorted(set(earlier[SYMBOL].unique().to_pylist())))
 
 

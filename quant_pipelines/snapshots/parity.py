@@ -39,7 +39,9 @@ def _compared(arrays: SnapshotArrays, served: Derived, session: Session) -> list
     rows = arrays.rows_of(session)
     symbols = [str(each) for each in arrays.symbols]
     trained = _sequences(arrays.block, arrays.offsets, symbols, rows[arrays.member[rows]], length)
-    given = _sequences(served.arrays[BLOCK], layout.offsets, layout.symbols, np.flatnonzero(layout.member), length)
+    given = _sequences(
+        served.drafts[BLOCK].array, layout.offsets, layout.symbols, np.flatnonzero(layout.member), length
+    )
     found: list[Disparity] = []
     for symbol in sorted(trained.keys() | given.keys()):
         if symbol not in given or symbol not in trained:

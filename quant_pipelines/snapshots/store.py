@@ -1,10 +1,9 @@
 """Where snapshots lie: documents and arrays, each file named by its content."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from quant_pipelines.digest import digest_bytes, digest_json
 from quant_pipelines.lake.storage import LocalStore, Store, store_at
 from quant_pipelines.settings import Settings
 from quant_pipelines.snapshots.document import Document, decoded
+from quant_pipelines.snapshots.drafts import Draft
 from quant_pipelines.snapshots.failures import SnapshotDamaged, UnknownSnapshot
 
 PART_BYTES = 16 * 1024 * 1024
@@ -45,19 +45,26 @@ class SnapshotStore:
 
     def put_blob(self, content: NDArray[np.uint8]) -> str:
         """Store the bytes once; a damaged file of their name is written again."""
-        name = blob_id(content.data, self.threads)
-        if not self._holds(self.local, name):
-            self.local.put(_blob_path(name), pa.py_buffer(content))
-        elif SystemClock().now() - self.written_at(name) > _FRESH:
-            # Wanted again: retention must not take it for a leftover before its document is there.
-            (self.local.root / _blob_path(name)).touch()
-        _verified.add((self.local.url, name, self.local.stamp(_blob_path(name))))
-        if self.remote is not None and self.remote.stamp(_blob_path(name)) is None:
-            self.remote.put(_blob_path(name), pa.py_buffer(content))
-        return name
+        return self._put(blob_id(content.data, self.threads), [pa.py_buffer(content)])
+
+    def put_draft(self, draft: Draft) -> str:
+        """Store the file, whose memory is given back while it is written."""
+        return self._put(blob_id(draft.content.data, self.threads), draft.spent())
 
     def put_array(self, array: NDArray[Any]) -> str:
-        return self.put_blob(in_file(array))
+        return self.put_draft(Draft.of(array))
+
+    def _put(self, name: str, pieces: Iterable[pa.Buffer]) -> str:
+        path = _blob_path(name)
+        if not self._holds(self.local, name):
+            self.local.put_pieces(path, pieces)
+        elif SystemClock().now() - self.written_at(name) > _FRESH:
+            # Wanted again: retention must not take it for a leftover before its document is there.
+            (self.local.root / path).touch()
+        _verified.add((self.local.url, name, self.local.stamp(path)))
+        if self.remote is not None and self.remote.stamp(path) is None:
+            self.remote.put(path, pa.py_buffer(np.memmap(self.local.root / path, np.uint8, "r")))
+        return name
 
     def blob(self, name: str) -> Path:
         """The file, every byte of it compared with its name once per process; fetched where it is only remote."""
@@ -198,24 +205,6 @@ def open_snapshots(settings: Settings) -> SnapshotStore:
     if settings.lake_root.startswith("s3://"):
         remote = store_at(settings.lake_root, _FOLDER, settings.lake_options, local.trace)
     return SnapshotStore(local, remote, settings.threads)
-
-
-def in_file(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """The array as the bytes of a .npy file."""
-    content, view = room_for(array.dtype, array.shape)
-    view[...] = array
-    return content
-
-
-def room_for(dtype: np.dtype[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """The bytes of a .npy file to be, and the array in them: filled in place, written without a copy."""
-    header = BytesIO()
-    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, described)
-    begins = len(header.getvalue())
-    content = np.empty(begins + dtype.itemsize * int(np.prod(shape, dtype=np.int64)), np.uint8)
-    content[:begins] = np.frombuffer(header.getvalue(), np.uint8)
-    return content, content[begins:].view(dtype).reshape(shape)
 
 
 def _is_blob(path: Path) -> bool:

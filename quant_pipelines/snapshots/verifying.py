@@ -94,7 +94,8 @@ class Verifier:
             yield Finding("arrays", None, document.id, f"nothing that could be made: {error}")
             return
         for each in document.outcome.arrays:
-            found = blob_id(again.files[each.name].data, self.threads) if each.name in again.files else "no such array"
+            draft = again.drafts.get(each.name)
+            found = "no such array" if draft is None else blob_id(draft.content.data, self.threads)
             if found != each.blob:
                 yield Finding(f"array {each.name}", None, each.blob, found)
         counted = (again.layout.rows, again.samples, dict(again.left_out), again.split, again.normaliser)

@@ -1,14 +1,16 @@
 """The Informer (S2-68)."""
 
-from quant_pipelines.models.failures import UnknownModel
 from quant_pipelines.models.forecaster import Files, Forecaster
 from quant_pipelines.models.kinds.neural import PRED_LEN, SEQ_LEN, loop, whole
+from quant_pipelines.models.parameters import Parameter
 from quant_pipelines.models.spec import ModelSettings, ModelSpec
 
 
 def _make(settings: ModelSettings, state: Files | None) -> Forecaster:
-    del state
-    raise UnknownModel(f"{settings.kind} cannot be trained yet.")
+    from quant_pipelines.models.neural.forecaster import NeuralForecaster
+    from quant_pipelines.models.neural.nets.informer import Informer
+
+    return NeuralForecaster(INFORMER, Informer, settings, state)
 
 
 INFORMER = ModelSpec(
@@ -16,7 +18,7 @@ INFORMER = ModelSpec(
     description="Attention to the few positions that matter (ProbSparse), encoder and decoder.",
     make=_make,
     many_outputs=True,
-    # S2-61.
+    # S2-61; distil is the paper's.
     parameters_known=(
         *loop(lr=0.0001, n_epochs=100, batch_size=256, early_stop=15, dropout=0.1),
         whole("d_model", 64, "Width of the model."),
@@ -27,6 +29,7 @@ INFORMER = ModelSpec(
         whole("label_len", 30, "Last sessions that the decoder begins with.", least=0, most=1000),
         whole("pred_len", 5, PRED_LEN, most=1000),
         whole("factor", 3, "Queries kept per log of the length.", most=1000),
+        Parameter(name="distil", default=True, description="Whether the sequence is halved between encoder layers."),
     ),
     sequence="seq_len",
 )

@@ -1,6 +1,5 @@
 """TabNet."""
 
-from quant_pipelines.models.failures import UnknownModel
 from quant_pipelines.models.forecaster import Files, Forecaster
 from quant_pipelines.models.kinds.neural import loop, whole
 from quant_pipelines.models.parameters import Parameter
@@ -8,8 +7,10 @@ from quant_pipelines.models.spec import ModelSettings, ModelSpec
 
 
 def _make(settings: ModelSettings, state: Files | None) -> Forecaster:
-    del state
-    raise UnknownModel(f"{settings.kind} cannot be trained yet.")
+    from quant_pipelines.models.neural.forecaster import NeuralForecaster
+    from quant_pipelines.models.neural.nets.tabnet import TabNet
+
+    return NeuralForecaster(TABNET, TabNet, settings, state)
 
 
 TABNET = ModelSpec(

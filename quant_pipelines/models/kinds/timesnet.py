@@ -1,14 +1,15 @@
 """TimesNet."""
 
-from quant_pipelines.models.failures import UnknownModel
 from quant_pipelines.models.forecaster import Files, Forecaster
 from quant_pipelines.models.kinds.neural import PRED_LEN, SEQ_LEN, loop, whole
 from quant_pipelines.models.spec import ModelSettings, ModelSpec
 
 
 def _make(settings: ModelSettings, state: Files | None) -> Forecaster:
-    del state
-    raise UnknownModel(f"{settings.kind} cannot be trained yet.")
+    from quant_pipelines.models.neural.forecaster import NeuralForecaster
+    from quant_pipelines.models.neural.nets.timesnet import TimesNet
+
+    return NeuralForecaster(TIMESNET, TimesNet, settings, state)
 
 
 TIMESNET = ModelSpec(

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from mlflow import MlflowClient
 from mlflow.environment_variables import (
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
     MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR,
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
     MLFLOW_HTTP_REQUEST_TIMEOUT,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
 )
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -29,11 +31,13 @@ _NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 _THERE_ALREADY = "RESOURCE_ALREADY_EXISTS"
 # Of a PostgreSQL advisory lock: any number, as long as it is the same everywhere.
 _SETTING_UP = 5_150_505
-# MLflow's own would hold up a training for 7 minutes and more; 2 s of a server's restart are worth waiting for.
-_PATIENCE = {
+# MLflow waits 7 minutes and more; 2 s of a restart of the server are worth waiting for. Its chatter is not ours.
+_MANNERS = {
     MLFLOW_HTTP_REQUEST_MAX_RETRIES: 2,
     MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR: 1,
     MLFLOW_HTTP_REQUEST_TIMEOUT: 20,
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR: "false",
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT: "true",
 }
 T = TypeVar("T")
 
@@ -43,7 +47,7 @@ class Mlflow:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        for variable, value in _PATIENCE.items():
+        for variable, value in _MANNERS.items():
             if not variable.is_set():
                 variable.set(value)
         with self.in_our_words():

@@ -159,7 +159,9 @@ class MlflowModels:
             _STATE: steps[-1].state,
         }
         with self._mlflow.in_our_words():
-            self._mlflow.client.create_model_version(packed.manifest.model, uri, run_id, tags=tags)
+            self._mlflow.client.create_model_version(
+                packed.manifest.model, uri, run_id, tags=tags, await_creation_for=0
+            )
 
     def _usable(self, model: str, training_id: str) -> Version | None:
         """The version of this training. A damaged one is marked so, and makes room for the same training again."""

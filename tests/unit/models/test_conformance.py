@@ -31,7 +31,28 @@ QUICK: dict[str, Values] = {
     "lightgbm": {"num_leaves": 7, "num_boost_round": 60, "early_stopping_rounds": 10, "learning_rate": 0.2},
     "xgboost": {"max_depth": 3, "n_estimators": 60, "early_stopping_rounds": 10, "learning_rate": 0.2},
     "linear": {},
-}
+    "mlp": {"hidden_size": 32, "n_epochs": 12, "batch_size": 96, "lr": 0.02},
+    "lstm": {"hidden_size": 16, "num_layers": 1, "lookback": 4, "n_epochs": 10, "batch_size": 96, "lr": 0.03},
+    "transformer": {
+        "d_model": 16, "n_heads": 2, "num_layers": 1, "seq_len": 4, "n_epochs": 4, "batch_size": 96, "lr": 0.005,
+    },
+    "informer": {
+        "d_model": 16, "n_heads": 2, "e_layers": 2, "seq_len": 6, "label_len": 3, "factor": 1, "n_epochs": 5,
+        "batch_size": 96, "lr": 0.01,
+    },
+    "timesnet": {
+        "d_model": 8, "d_ff": 8, "num_kernels": 2, "e_layers": 1, "seq_len": 6, "n_epochs": 6, "batch_size": 96,
+        "lr": 0.01,
+    },
+    "patchtst": {
+        "d_model": 16, "n_heads": 2, "num_layers": 1, "seq_len": 6, "patch_len": 2, "stride": 1, "n_epochs": 6,
+        "batch_size": 96, "lr": 0.01,
+    },
+    "tabnet": {
+        "n_d": 4, "n_a": 4, "n_steps": 2, "n_independent": 1, "n_shared": 1, "n_epochs": 12, "batch_size": 96,
+        "virtual_batch_size": 48, "lr": 0.03,
+    },
+}  # fmt: skip
 KINDS = [MODEL_KINDS[name] for name in QUICK]
 
 

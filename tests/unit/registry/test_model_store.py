@@ -53,17 +53,17 @@ def test_the_same_training_is_stored_once(kept):
     assert len(kept.files("manifest.json")) == 2
 
 
-def test_an_alias_means_one_version_at_a_time(kept):
+def test_an_alias_means_one_version_at_a_time(kept_in_file):
     for training in ("one", "two"):
-        kept.save(training)
-    kept.models.alias(MODEL, CHAMPION, 1)
-    assert kept.models.load(MODEL, CHAMPION).manifest.training_id == "one"
-    kept.models.alias(MODEL, CHAMPION, 2)
-    assert kept.models.version(MODEL, CHAMPION).number == 2
-    assert kept.models.version(MODEL, 1).aliases == ()
-    kept.models.alias(MODEL, CHAMPION, None)
+        kept_in_file.save(training)
+    kept_in_file.models.alias(MODEL, CHAMPION, 1)
+    assert kept_in_file.models.load(MODEL, CHAMPION).manifest.training_id == "one"
+    kept_in_file.models.alias(MODEL, CHAMPION, 2)
+    assert kept_in_file.models.version(MODEL, CHAMPION).number == 2
+    assert kept_in_file.models.version(MODEL, 1).aliases == ()
+    kept_in_file.models.alias(MODEL, CHAMPION, None)
     with pytest.raises(UnknownVersion, match="no version 'champion'"):
-        kept.models.version(MODEL, CHAMPION)
+        kept_in_file.models.version(MODEL, CHAMPION)
 
 
 def test_what_is_not_there_is_named(kept_in_file):
@@ -210,8 +210,8 @@ def test_a_model_says_what_keeps_it_from_reading_data():
     assert turned == ["the columns stand in another order"]
 
 
-def test_two_stores_of_one_place_see_each_other(kept):
-    other = Kept(kept.place)
-    version = kept.save()
+def test_two_stores_of_one_place_see_each_other(kept_in_file):
+    other = Kept(kept_in_file.place)
+    version = kept_in_file.save()
     assert other.models.version(MODEL, 1) == version
     assert other.save() == version

@@ -119,6 +119,29 @@ def test_two_database_urls_are_one_too_many(monkeypatch, tmp_path):
         Settings()
 
 
+def test_mlflow_has_a_database_of_its_own(monkeypatch):
+    """Both keep their migrations in a table of the same name."""
+    monkeypatch.setenv("QP_DATABASE_URL", "postgresql://me:J3n-qz8w@host/base")
+    monkeypatch.setenv("QP_MLFLOW_DATABASE_URL", "postgresql://other:J3n-qz8w@host:5432/base")
+    with pytest.raises(BadSetting, match="the same database"):
+        Settings().mlflow_postgres_url  # noqa: B018
+    monkeypatch.setenv("QP_MLFLOW_DATABASE_URL", "postgresql://other:J3n-qz8w@host:5432/mlflow")
+    assert Settings().mlflow_postgres_url == "postgresql+psycopg2://other:J3n-qz8w@host:5432/mlflow"
+
+
+def test_two_mlflow_urls_are_one_too_many(monkeypatch, tmp_path):
+    monkeypatch.setenv("QP_MLFLOW_DATABASE_URL", "postgresql://host/base")
+    monkeypatch.setenv("QP_MLFLOW_DATABASE_URL_FILE", str(tmp_path))
+    with pytest.raises(ValidationError, match="keep one"):
+        Settings()
+
+
+def test_the_key_that_signs_models_lies_apart_from_them(monkeypatch, tmp_path):
+    assert Settings().model_key_path == PROJECT / "var" / "keys" / "model.key"
+    monkeypatch.setenv("QP_MODEL_KEY_FILE", str(tmp_path / "key"))
+    assert Settings().model_key_path == tmp_path / "key"
+
+
 def test_another_database_than_postgresql_is_refused(monkeypatch):
     monkeypatch.setenv("QP_DATABASE_URL", "mysql://host/base")
     with pytest.raises(ValidationError, match="must start with postgresql"):

@@ -1,5 +1,6 @@
 """Snapshots hold what the lake held, and nothing that was not known (S1-33, S1-34, S2-103)."""
 
+from contextlib import contextmanager
 from datetime import datetime
 
 import numpy as np
@@ -15,6 +16,7 @@ from quant_pipelines.lake import Window, no_fence
 from quant_pipelines.lake.storage import LocalStore
 from quant_pipelines.prices import SessionNotClosed
 from quant_pipelines.snapshots import (
+    FeaturesOutdated,
     HorizonTooLong,
     InputMissing,
     InputsDisagree,
@@ -278,6 +280,28 @@ def test_tables_with_other_rows_are_refused(scene):
         scene.builder().build(strategy(), scene.sessions[-1])
 
 
+def test_features_of_other_prices_are_refused_until_they_are_made_again(scene):
+    """S2-73: a restated bar reaches every feature that looked back at it."""
+    trained = scene.builder().build(strategy(), scene.sessions[-1]).document
+    scene.bars["close"][100] *= 1.001
+    scene.publish_prices()
+    restated = f"{scene.sessions[100]:%Y-%m-%d}"
+    for asked in (
+        lambda: scene.builder().build(strategy(), scene.sessions[-1]),
+        lambda: scene.builder().infer(trained, scene.sessions[101]),
+    ):
+        with pytest.raises(FeaturesOutdated, match=r"sessions of tiny/\w+ that the snapshot needs") as refusal:
+            asked()
+        assert refusal.value.code == "QP288"
+    with pytest.raises(FeaturesOutdated, match=f"Materialise tiny/alpha158 for {restated} to .* first"):
+        scene.builder().build(strategy(features=["KMID"]), scene.sessions[-1])
+    # What lies before the restated bar, and what was frozen, is as good as ever.
+    scene.builder().build(strategy(training={"window": {"sessions": 60}}), scene.sessions[99])
+    scene.builder().serve_again(trained, scene.sessions[101])
+    scene.publish_features()
+    assert scene.builder().build(strategy(), scene.sessions[-1]).document.id != trained.id
+
+
 def test_a_mistyped_symbol_is_refused(published):
     with pytest.raises(UnknownMembers, match=r"chooses 600009\.SH"):
         published.builder().build(strategy(universe={"symbols": ["600009.SH", "600001.SH"]}), published.sessions[-1])
@@ -292,3 +316,19 @@ def test_nothing_to_learn_from_is_refused(tmp_path):
     alone = strategy(universe={"symbols": ["600000.SH"]}, training={"window": {"sessions": 20}})
     with pytest.raises(NothingToLearn, match="label absent: suspended: 1"):
         scene.builder().build(alone, scene.sessions[-1])
+
+
+def test_a_run_that_is_over_freezes_nothing(scene):
+    """R2: the fence is entered around the one write that makes a snapshot visible."""
+
+    class RunIsOver(Exception):
+        pass
+
+    @contextmanager
+    def closed():
+        raise RunIsOver
+        yield
+
+    with pytest.raises(RunIsOver):
+        scene.builder(fence=closed).build(strategy(), scene.sessions[-1])
+    assert list(scene.store.documents()) == []

@@ -15,7 +15,7 @@ from quant_pipelines.lake.storage import LocalStore
 from quant_pipelines.lineage import Lineage
 from quant_pipelines.snapshots import SnapshotDamaged, SnapshotStore, UnknownSnapshot, load
 from quant_pipelines.snapshots.retention import Retention
-from quant_pipelines.snapshots.store import PART_BYTES, blob_id, in_file
+from quant_pipelines.snapshots.store import PART_BYTES, blob_id
 from tests.unit.snapshots.conftest import CLOCK, strategy
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_no_document_names_goes_once_it_is_old(scene):
         store=scene.store, lineage=Lineage(url, clock=CLOCK), clock=SystemClock(),
         journal=Journal(url, FileAnchor(scene.folder / "anchor"), clock=CLOCK),
     )  # fmt: skip
-    name = scene.store.put_blob(in_file(np.arange(3)))
+    name = scene.store.put_array(np.arange(3))
     assert name not in retention.plan().blobs
     old = (SystemClock().now() - timedelta(days=2)).timestamp()
     os.utime(scene.store.blob(name), (old, old))

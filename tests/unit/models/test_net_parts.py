@@ -1,0 +1,229 @@
+"""The parts of nets against their definitions, written out slowly."""
+
+import ast
+from itertools import pairwise
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from quant_pipelines.models.failures import BadParameter
+from quant_pipelines.models.neural.attention import ProbSparseAttention, most_uneven, picked, prob_sparse
+from quant_pipelines.models.neural.embeddings import MOST_POSITIONS, PositionalEncoding
+from quant_pipelines.models.neural.layers import GhostBatchNorm, sparsemax
+from quant_pipelines.models.neural.nets.patchtst import normalised, patches_of
+from quant_pipelines.models.neural.nets.timesnet import Inception, TimesBlock, periods_of
+from quant_pipelines.models.neural.recurrence import states_of
+
+ROOT = Path(__file__).parents[3]
+CHANCE = np.random.default_rng(5)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.from_numpy(CHANCE.standard_normal(shape).astype(np.float32))
+
+
+def test_there_is_one_positional_encoding():
+    """S0-20."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "quant_pipelines").rglob("*.py")]
+    classes = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert [name for name in classes if "Position" in name and "Encoding" in name] == ["PositionalEncoding"]
+
+
+def test_each_place_has_its_own_learned_vector_and_there_are_a_thousand():
+    encoding = PositionalEncoding(8, 20)
+    assert encoding.places.shape == (MOST_POSITIONS, 8) == (1000, 8)
+    assert encoding.places.requires_grad
+    sequence = noise(2, 20, 8)
+    torch.testing.assert_close(encoding(sequence)[1, 7], sequence[1, 7] + encoding.places[7], rtol=0, atol=0)
+    PositionalEncoding(8, 1000)
+    with pytest.raises(BadParameter, match="1001 places"):
+        PositionalEncoding(8, 1001)
+
+
+def prob_sparse_slowly(queries, keys, values, top, *, causal):
+    """Index by index (S0-16)."""
+    batch, heads, length, width = queries.shape
+    found = torch.empty(batch, heads, length, values.shape[-1])
+    for row in range(batch):
+        for head in range(heads):
+            for place in range(length):
+                seen = place + 1 if causal else keys.shape[2]
+                if place in top[row, head].tolist():
+                    scores = torch.stack([queries[row, head, place] @ keys[row, head, at] for at in range(seen)])
+                    shares = (scores / sqrt(width)).softmax(0)
+                else:
+                    shares = torch.full((seen,), 1 / seen)
+                found[row, head, place] = sum(shares[at] * values[row, head, at] for at in range(seen))
+    return found
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_prob_sparse_attention_is_what_it_is_index_by_index(causal):
+    queries, keys, values = noise(2, 3, 9, 4), noise(2, 3, 9, 4), noise(2, 3, 9, 5)
+    top = most_uneven(queries, keys[:, :, [1, 4, 8]], 4)
+    assert top.shape == (2, 3, 4)
+    found = prob_sparse(queries, keys, values, top, causal=causal)
+    torch.testing.assert_close(found, prob_sparse_slowly(queries, keys, values, top, causal=causal))
+
+
+def test_rows_are_picked_by_their_index_not_from_the_top():
+    rows, places = noise(2, 3, 9, 4), torch.tensor([7, 2]).expand(2, 3, 2)
+    torch.testing.assert_close(picked(rows, places), torch.stack([rows[:, :, 7], rows[:, :, 2]], 2))
+
+
+def test_the_queries_kept_are_those_that_read_most_unevenly():
+    queries, keys = noise(1, 1, 9, 4), noise(1, 1, 9, 4)
+    queries[0, 0, 5] *= 50
+    queries[0, 0, 2] *= 40
+    assert set(most_uneven(queries, keys, 2).flatten().tolist()) == {2, 5}
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_with_a_large_factor_it_is_full_attention(causal, training):
+    queries, keys, values = noise(2, 2, 30, 8), noise(2, 2, 30, 8), noise(2, 2, 30, 8)
+    found = ProbSparseAttention(100, causal=causal).train(training)(queries, keys, values)
+    full = functional.scaled_dot_product_attention(queries, keys, values, is_causal=causal)
+    torch.testing.assert_close(found, full, rtol=0, atol=1e-5)
+
+
+def test_keys_are_sampled_from_the_seed_in_training_and_evenly_in_prediction():
+    attention, memory = ProbSparseAttention(1), [noise(4, 2, 60, 8) for _ in range(3)]
+    attention.train()
+    drawn = []
+    for seed in (1, 1, 2):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            drawn.append(attention(*memory))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    attention.eval()
+    assert torch.equal(attention(*memory), attention(*memory))
+    assert torch.equal(attention(*(each[2:] for each in memory)), attention(*memory)[2:])
+
+
+@pytest.mark.parametrize("size", [(1, 20), (20, 1), (4, 5), (12, 8)])
+def test_an_inception_block_is_the_mean_of_its_convolutions(size):
+    block, image = Inception(3, 2, 6), noise(4, 3, *size)
+    slowly = [
+        functional.conv2d(image, kernel, bias, padding=kernel.shape[-1] // 2)
+        for kernel, bias in zip(block.kernels, block.biases, strict=True)
+    ]
+    assert [kernel.shape[-1] for kernel in block.kernels] == [1, 3, 5, 7, 9, 11]
+    torch.testing.assert_close(block(image), torch.stack(slowly).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_every_kernel_of_the_inception_block_learns():
+    block = TimesBlock(4, 4, num_kernels=3, top_k=2)
+    block(noise(5, 12, 4)).square().sum().backward()
+    for part in (block.widen, block.narrow):
+        assert all(kernel.grad is not None and kernel.grad.abs().sum() > 0 for kernel in part.kernels)
+
+
+def two_sines(length: int) -> torch.Tensor:
+    time = torch.arange(length)
+    return (torch.sin(2 * torch.pi * time / 12) + 2 * torch.sin(2 * torch.pi * time / 32))[None, :, None]
+
+
+def test_periods_are_those_of_the_series():
+    """S0-22."""
+    periods, strength = periods_of(two_sines(96), 2)
+    assert periods.tolist() == [[32, 12]]
+    assert strength[0, 0] > strength[0, 1] > 0
+
+
+def test_each_row_has_its_own_periods():
+    steady = torch.sin(2 * torch.pi * torch.arange(96) / 8)[None, :, None]
+    periods, _ = periods_of(torch.cat((two_sines(96), 100 * steady)), 1)
+    assert periods.tolist() == [[32], [8]]
+
+
+def test_a_block_of_timesnet_folds_by_the_period():
+    """One row and one period, folded by hand."""
+    block, x = TimesBlock(2, 3, num_kernels=2, top_k=1), torch.cat((two_sines(30), 2 * two_sines(30)), 2)
+    (period,) = periods_of(x, 1)[0][0].tolist()
+    rows = -(-30 // period)
+    image = torch.zeros(1, 2, rows, period)
+    for at in range(30):
+        image[0, :, at // period, at % period] = x[0, at]
+    read = block.narrow(functional.gelu(block.widen(image)))
+    slowly = torch.stack([read[0, :, at // period, at % period] for at in range(30)])[None]
+    torch.testing.assert_close(block(x), x + slowly)
+
+
+@pytest.mark.parametrize(("length", "size", "stride", "count"), [(96, 16, 8, 11), (20, 16, 8, 1), (10, 3, 2, 4)])
+def test_patches_are_what_a_loop_would_cut(length, size, stride, count):
+    """S0-21; the last patch ends with the last session."""
+    series = noise(2, 3, length)
+    found = patches_of(series, size, stride)
+    slowly = [series[..., end - size : end] for end in range(length, size - 1, -stride)][::-1]
+    assert found.shape == (2, 3, count, size)
+    torch.testing.assert_close(found, torch.stack(slowly, 2), rtol=0, atol=0)
+
+
+def test_a_normalised_window_has_mean_0_and_variance_1_and_a_constant_one_is_0():
+    found = normalised(torch.cat((3 + 7 * noise(4, 2, 50), torch.full((4, 1, 50), 9.0)), 1))
+    torch.testing.assert_close(found.mean(-1), torch.zeros(4, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[:, :2].var(-1, correction=0), torch.ones(4, 2), rtol=0, atol=1e-4)
+    assert found[:, 2].abs().max() == 0
+
+
+def test_sparsemax_is_the_nearest_point_of_the_simplex():
+    scores = noise(40, 7)
+    found = sparsemax(scores)
+    torch.testing.assert_close(found.sum(-1), torch.ones(40))
+    assert found.min() >= 0
+    assert (found == 0).any()
+    corner = torch.eye(7)
+    others = torch.cat((corner, noise(200, 7).softmax(-1)))
+    for row, point in zip(scores, found, strict=True):
+        assert (row - point).norm() <= (row - others).norm(dim=1).min() + 1e-6
+
+
+def test_sparsemax_and_its_gradient_are_pyqlibs():
+    from qlib.contrib.model.pytorch_tabnet import SparsemaxFunction
+
+    ours, theirs = noise(30, 9).requires_grad_(), None
+    theirs = ours.detach().clone().requires_grad_()
+    slope = noise(30, 9)
+    found, expected = sparsemax(ours), SparsemaxFunction.apply(theirs.clone())
+    torch.testing.assert_close(found, expected)
+    (found * slope).sum().backward()
+    (expected * slope).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize(("layers", "length", "batch"), [(1, 1, 1), (1, 7, 5), (3, 20, 30)])
+def test_a_recurrence_and_its_gradient_are_pytorchs(layers, length, batch):
+    rnn, x, slope = nn.LSTM(3, 8, layers), (5 * noise(length, batch, 3)).requires_grad_(), noise(length, batch, 8)
+    gradients, found = [], []
+    for states in (rnn(x)[0], states_of(rnn, x)):
+        found.append(states)
+        gradients.append(torch.autograd.grad((states * slope).sum(), [x, *rnn.parameters()]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(gradients[1], gradients[0], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_dropout_stands_between_the_layers_of_a_recurrence_and_not_after_them():
+    x = noise(4, 50, 3)
+    rnn = nn.LSTM(3, 8, 2, dropout=0.9)
+    states = states_of(rnn, x)
+    assert (states != 0).all()
+    assert not torch.equal(states, states_of(rnn, x))
+
+
+def test_ghost_batch_norm_normalises_part_by_part():
+    ghost, x = GhostBatchNorm(3, 4), noise(10, 3)
+    parts = [nn.BatchNorm1d(3)(part) for part in x.tensor_split(3)]
+    torch.testing.assert_close(ghost.train()(x), torch.cat(parts))
+    # Never a row that no part has: 10 rows are 4, 3 and 3.
+    assert [stop - start for start, stop in pairwise((0, 4, 7, 10))] == [len(part) for part in parts]
+    assert ghost(x[:1]).isfinite().all()
+    ghost.eval()
+    torch.testing.assert_close(ghost(x[2:3]), ghost(x)[2:3])
