@@ -1,11 +1,13 @@
 """Training: one engine for every kind of model, from a snapshot to files and a report."""
 
+from quant_pipelines.training.comparison import ComparisonRefused, ModelComparison, compare, comparison_page
 from quant_pipelines.training.data import Material, inputs_of, material_of, task_of
 from quant_pipelines.training.engine import Engine, Trained, TrainingTookTooLong
 from quant_pipelines.training.features import analyze_feature_correlations, extract_feature_importance
 from quant_pipelines.training.judging import Difference, differences, misfits, stored_model
 from quant_pipelines.training.ledger import Count, Ledger
 from quant_pipelines.training.order import Order, order_for
+from quant_pipelines.training.page import curves_png, headline, importance_png, training_page
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
 from quant_pipelines.training.search import NothingFound, Searcher, open_searcher
@@ -17,6 +19,7 @@ from quant_pipelines.training.trainer import Published, Trainer, content_id, rep
 
 __all__ = [
     "BadSearch",
+    "ComparisonRefused",
     "Count",
     "Deflation",
     "Difference",
@@ -24,6 +27,7 @@ __all__ = [
     "Ledger",
     "Listener",
     "Material",
+    "ModelComparison",
     "NothingFound",
     "Order",
     "Progress",
@@ -42,9 +46,14 @@ __all__ = [
     "TrialLog",
     "TrialRow",
     "analyze_feature_correlations",
+    "compare",
+    "comparison_page",
     "content_id",
+    "curves_png",
     "differences",
     "extract_feature_importance",
+    "headline",
+    "importance_png",
     "inputs_of",
     "material_of",
     "misfits",
@@ -55,4 +64,5 @@ __all__ = [
     "stored_model",
     "task_of",
     "to_all",
+    "training_page",
 ]

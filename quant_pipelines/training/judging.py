@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from quant_pipelines.models import MODEL_KINDS, ONE_THREAD, Forecaster, Machine
+from quant_pipelines.models import ONE_THREAD, Forecaster, Machine, spec_named
 from quant_pipelines.registry import Manifest, ModelStore, compatible, settings_of
 from quant_pipelines.snapshots import Document, SnapshotArrays
 from quant_pipelines.strategies import Training
@@ -33,7 +33,7 @@ def misfits(manifest: Manifest, document: Document) -> list[str]:
         manifest,
         columns=recipe.columns,
         feature_versions={each.name: each.version for each in recipe.features},
-        length=MODEL_KINDS[manifest.kind].sessions(manifest.parameters),
+        length=spec_named(manifest.kind).sessions(manifest.parameters),
         label_set=None if recipe.labels is None else recipe.labels.label_set,
     )
 

@@ -54,7 +54,7 @@ class LightGBM:
         best = booster.best_iteration or booster.current_iteration()
         # As text and back: what predicts now is what will be loaded, to the bit.
         self._booster = lightgbm.Booster(
-            model_str=_in_returns(booster.model_to_string(num_iteration=best), binned.unit)
+            model_str=_in_returns(booster.model_to_string(num_iteration=best), prepared.unit)
         )
         return History(steps=tuple(measured.steps), best=best)
 

@@ -1,0 +1,155 @@
+"""explanation of one market: what each strategy's model looks at."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+
+from assets.keys import EXPLANATION, MODEL, TRAINING, key_of
+from assets.metadata import records
+from assets.models import VERSION
+from assets.reactions import reacting
+from assets.recording import Input, record_partition, recorded
+from assets.snapshots import coordinates, snapshot_partitions
+from quant_pipelines.calendars import parse_session
+from quant_pipelines.digest import digest_json
+from quant_pipelines.errors import OperatorActionRequired
+from quant_pipelines.explain import (
+    STANDARD,
+    Chosen,
+    ExplainSettings,
+    ExplanationReport,
+    FittedVersion,
+    explain_version,
+    explanation_page,
+    importance_picture,
+)
+from quant_pipelines.markets import Market
+from quant_pipelines.models import Machine
+from quant_pipelines.snapshots import load
+from quant_pipelines.strategies import Strategy
+from quant_pipelines.training import stored_model
+from resources.machine import MachineResource
+from resources.models import ModelStoreResource
+from resources.pages import PagesResource
+from resources.snapshots import SnapshotsResource
+
+FORMAT = "1"
+_SHOWN = 20
+_PREDICTIONS = dg.Array(dg.Shape({"symbol": dg.Field(str), "session": dg.Field(str)}))
+_CONFIG = {
+    "seed": dg.Field(int, default_value=STANDARD.seed, description="Seed of everything that is drawn."),
+    "n_samples": dg.Field(int, default_value=STANDARD.n_samples, description="How many validation rows are explained."),
+    "predictions": dg.Field(
+        _PREDICTIONS,
+        default_value=[],
+        description="Single predictions by symbol and session; the highest and the lowest newest one otherwise.",
+    ),
+}
+
+
+class NoModel(OperatorActionRequired):
+    """An explanation was asked for where there is no model."""
+
+    code = "QP197"
+
+
+def explanation_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence[dg.AssetsDefinition]:
+    """One asset for each market that has strategies."""
+    if not strategies:
+        return []
+    upstream = key_of(market, MODEL)
+
+    @dg.asset(
+        key=key_of(market, EXPLANATION),
+        deps=[upstream],
+        group_name=TRAINING,
+        description="What each column adds to a model's predictions: by column, by family of indicators, over time, "
+        f"and for single predictions.\n\n{market.description}",
+        partitions_def=snapshot_partitions(market, strategies),
+        config_schema=_CONFIG,
+        code_version=FORMAT,
+        owners=[market.owner],
+        kinds={"html"},
+        tags={"market": market.name},
+        pool="training",
+    )
+    def explanation(
+        context: dg.AssetExecutionContext,
+        snapshots: SnapshotsResource,
+        machine: MachineResource,
+        models: ModelStoreResource,
+        pages: PagesResource,
+    ) -> dg.MaterializeResult:
+        with reacting(context):
+            store, kept = snapshots.open(), models.open()
+            config = context.op_execution_context.op_config
+            for partition in context.partition_keys:
+                cutoff, _ = coordinates(partition)
+                name, version, event = _model_of(context, upstream, partition)
+                model_name, number = name.rsplit("/", 1)
+                manifest, model = stored_model(kept, model_name, int(number))
+                arrays = load(store, store.document(manifest.snapshot_id))
+                report = explain_version(
+                    FittedVersion(model_id=manifest.training_id, model_name=model_name, model=model, arrays=arrays),
+                    _settings(config),
+                    chosen=[_chosen(each) for each in config["predictions"]],
+                    machine=Machine(threads=machine.threads),
+                )
+                file = f"{market.name}/explanation_{partition.replace('|', '_').replace(':', '')}.html"
+                page = pages.write(file, explanation_page(report))
+                record_partition(
+                    context,
+                    partition,
+                    cutoff,
+                    version=digest_json(report.model_dump(mode="json")),
+                    metadata={VERSION: name, "page": dg.MetadataValue.path(str(page)), **_metadata(report)},
+                    inputs=[Input(upstream, {cutoff: version}, event)],
+                )
+        return recorded(context)
+
+    return [explanation]
+
+
+def _model_of(context: dg.AssetExecutionContext, upstream: dg.AssetKey, partition: str) -> tuple[str, str, str]:
+    """The name and data version of the model that was made last for this partition, and the event that says so."""
+    wanted = dg.AssetRecordsFilter(asset_key=upstream, asset_partitions=[partition])
+    found = context.instance.fetch_materializations(wanted, limit=1).records
+    event = found[0].asset_materialization if found else None
+    if event is None:
+        raise NoModel(
+            f"There is no model of {partition} to explain. Materialise {upstream.to_user_string()} for it first, "
+            "or both together."
+        )
+    return str(event.metadata[VERSION].value), str(event.metadata["data_version"].value), str(found[0].storage_id)
+
+
+def _settings(config: Mapping[str, Any]) -> ExplainSettings:
+    return replace(STANDARD, seed=config["seed"], n_samples=config["n_samples"])
+
+
+def _chosen(each: Mapping[str, str]) -> Chosen:
+    return Chosen(symbol=each["symbol"], session=parse_session(each["session"]))
+
+
+def _metadata(report: ExplanationReport) -> dict[str, Any]:
+    """The report, as a person wants to see it."""
+    picture = base64.b64encode(importance_picture(report)).decode()
+    facts: dict[str, Any] = {
+        "importance": dg.MetadataValue.md(f"![importance](data:image/png;base64,{picture})"),
+        "method": report.method,
+        "score": report.score,
+        "rows": report.rows,
+        "span": f"{report.first} .. {report.last}",
+        "base": report.base,
+        "largest_left": report.largest_left,
+        "adds_up": report.adds_up,
+        "columns": records([each.model_dump() for each in report.columns[:_SHOWN]]),
+        "families": records([each.model_dump() for each in report.families[:_SHOWN]]),
+        "predictions": dg.MetadataValue.md("\n\n".join(each.words for each in report.local) or "None."),
+    }
+    if report.stability.mean is not None:
+        facts |= {"stability": report.stability.mean, "least_stability": report.stability.least}
+    return facts
