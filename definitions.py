@@ -10,6 +10,7 @@ from assets.checks.labels import label_checks
 from assets.checks.models import model_checks
 from assets.checks.prices import price_checks
 from assets.checks.snapshots import snapshot_checks
+from assets.comparison import comparison_assets
 from assets.data_versions import data_version_assets
 from assets.explain import explanation_assets
 from assets.factor_report import factor_report_assets
@@ -47,7 +48,7 @@ def by_strategies(*makers: Callable[..., Iterable[Any]]) -> list[Any]:
 defs = dg.Definitions(
     assets=[
         *by_market(price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets),
-        *by_strategies(snapshot_assets, model_assets, explanation_assets),
+        *by_strategies(snapshot_assets, model_assets, explanation_assets, comparison_assets),
     ],
     asset_checks=[
         *by_market(price_checks, feature_checks, label_checks),

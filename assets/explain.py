@@ -1,6 +1,5 @@
 """explanation of one market: what each strategy's model looks at."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.keys import EXPLANATION, MODEL, TRAINING, key_of
-from assets.metadata import records
+from assets.metadata import picture, records
 from assets.models import VERSION
 from assets.reactions import reacting
 from assets.recording import Input, record_partition, recorded
@@ -136,9 +135,8 @@ def _chosen(each: Mapping[str, str]) -> Chosen:
 
 def _metadata(report: ExplanationReport) -> dict[str, Any]:
     """The report, as a person wants to see it."""
-    picture = base64.b64encode(importance_picture(report)).decode()
     facts: dict[str, Any] = {
-        "importance": dg.MetadataValue.md(f"![importance](data:image/png;base64,{picture})"),
+        "importance": picture("importance", importance_picture(report)),
         "method": report.method,
         "score": report.score,
         "rows": report.rows,

@@ -10,6 +10,7 @@ LABELS = "labels"
 DATA_VERSIONS = "data_versions"
 SNAPSHOT = "snapshot"
 MODEL = "model"
+MODEL_COMPARISON = "model_comparison"
 EXPLANATION = "explanation"
 
 FACTOR_REPORT = "factor_report"

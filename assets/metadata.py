@@ -83,6 +83,11 @@ def _svg(title: str, values: np.ndarray, low: float, high: float, *, first: str,
     )
 
 
+def picture(title: str, content: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG beside the numbers."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(content).decode()})")
+
+
 def rows_by_session(table: pa.Table) -> dict[Any, int]:
     """How many rows each session has."""
     counted = table.group_by(SESSION).aggregate([(SESSION, "count")])

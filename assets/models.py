@@ -9,7 +9,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from assets.keys import MODEL, SNAPSHOT, TRAINING, key_of
 from assets.launchpad import SEED, chosen_values, machine_of, training_config
-from assets.metadata import records
+from assets.metadata import picture, records
 from assets.reactions import reacting
 from assets.recording import Input, record_partition, recorded
 from assets.snapshots import coordinates, snapshot_partitions
@@ -20,7 +20,17 @@ from quant_pipelines.lineage import Node, NodeKind, Parent
 from quant_pipelines.markets import Market
 from quant_pipelines.snapshots import Document, SnapshotStore, load
 from quant_pipelines.strategies import Strategy
-from quant_pipelines.training import Listener, Order, Progress, Published, Trainer, order_for
+from quant_pipelines.training import (
+    Listener,
+    Order,
+    Progress,
+    Published,
+    Trainer,
+    curves_png,
+    headline,
+    importance_png,
+    order_for,
+)
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
@@ -189,6 +199,7 @@ def _metadata(published: Published) -> dict[str, Any]:
         "trained": "now" if published.trained else "before: equal orders are not trained twice",
         "mlflow_run": dg.MetadataValue.url(published.page),
         "kind": report.model_kind,
+        "report": records([headline(report)]),
         "training_seconds": round(report.training_duration, 2),
         "total_epochs": report.total_epochs,
         "best_epoch": report.best_epoch,
@@ -199,6 +210,8 @@ def _metadata(published: Published) -> dict[str, Any]:
     }
     if published.damage is not None:
         facts["damaged_before"] = published.damage
+    pictures = {"curves": curves_png(report), "importance": importance_png(report)}
+    facts |= {name: picture(name, content) for name, content in pictures.items() if content is not None}
     if report.feature_importance:
         rows = [{"feature": name, "importance": value} for name, value in report.strongest[:_STRONGEST]]
         facts["strongest_features"] = records(rows)

@@ -1,6 +1,12 @@
 """Training: one engine for every kind of model, from a snapshot to files and a report."""
 
-from quant_pipelines.training.comparison import ComparisonRefused, ModelComparison, compare, comparison_page
+from quant_pipelines.training.comparison import (
+    MOST_MODELS,
+    ComparisonRefused,
+    ModelComparison,
+    compare,
+    comparison_page,
+)
 from quant_pipelines.training.data import Material, inputs_of, material_of, task_of
 from quant_pipelines.training.engine import Engine, Trained, TrainingTookTooLong
 from quant_pipelines.training.features import analyze_feature_correlations, extract_feature_importance
@@ -18,6 +24,7 @@ from quant_pipelines.training.shelf import Shelf, open_shelf
 from quant_pipelines.training.trainer import Published, Trainer, content_id, report_of
 
 __all__ = [
+    "MOST_MODELS",
     "BadSearch",
     "ComparisonRefused",
     "Count",

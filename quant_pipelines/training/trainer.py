@@ -15,11 +15,12 @@ from quant_pipelines.snapshots import Document, SnapshotArrays
 from quant_pipelines.training.engine import Engine, Trained, end_of
 from quant_pipelines.training.ledger import Ledger
 from quant_pipelines.training.order import Order
+from quant_pipelines.training.page import training_page
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
 from quant_pipelines.training.shelf import Shelf
 
-REPORT, REPORT_FILE = "report", "training_report.json"
+REPORT, REPORT_FILE, PAGE_FILE = "report", "training_report.json", "training_report.html"
 _ERROR_LENGTH = 2_000
 # Whose versions can change a result: written down with every model.
 _LIBRARIES = ("numpy", "torch", "lightgbm", "xgboost", "xgboost-cpu", "scikit-learn", "safetensors", "pyqlib")
@@ -108,6 +109,7 @@ class Trainer:
             _replay(trained.report, run)
         run.log_metrics(trained.report.final_metrics, step=trained.report.best_epoch)
         run.log_text(trained.report.model_dump_json(indent=2), REPORT_FILE)
+        run.log_text(training_page(trained.report), PAGE_FILE)
         packed = pack(_manifest(trained, document), trained.files)
         with self.fence():
             return self.models.save(packed, run.id, actor=self.actor)

@@ -42,6 +42,10 @@ _MANNERS = {
 T = TypeVar("T")
 
 
+# Without it MLflow shows a training as an evaluation of prompts.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+
+
 class Mlflow:
     """One place's client. Opening it is safe in many processes at once."""
 
@@ -103,7 +107,7 @@ class Mlflow:
         found = self.found(lambda: self.client.get_experiment_by_name(name))
         if found is None:
             location = None if self.place.artifacts is None else f"{self.place.artifacts}/{name}"
-            made = self.made(lambda: self.client.create_experiment(name, artifact_location=location))
+            made = self.made(lambda: self.client.create_experiment(name, artifact_location=location, tags=_KIND))
             return made or self.experiment(name)
         if found.lifecycle_stage != "active":
             with self.in_our_words():

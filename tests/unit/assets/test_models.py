@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from assets.checks.models import COMPATIBLE, REPRODUCED, model_checks
+from assets.comparison import comparison_assets
 from assets.keys import MODEL, SNAPSHOT, key_of
 from assets.launchpad import training_config
 from assets.models import model_assets
@@ -22,6 +23,7 @@ from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
 from resources.models import ModelStoreResource, TrackerResource
+from resources.pages import PagesResource
 from resources.snapshots import SnapshotsResource
 from resources.training import TrainingResource
 from tests.stored import migrated
@@ -121,6 +123,9 @@ def test_a_training_is_stored_shown_counted_and_traced_and_its_checks_hold(graph
     assert event.metadata["hyperparameters"].value["num_leaves"] == 4
     assert event.metadata["validation_mse"].value > 0
     assert len(event.metadata["strongest_features"].records) > 0
+    assert event.metadata["report"].records[0].data["Total epochs"] == "8"
+    assert event.metadata["curves"].value.startswith("![curves](data:image/png;base64,")
+    assert event.metadata["importance"].value.startswith("![importance]")
     version = graph.resources["models"].open().version("tiny.trees", 1)
     assert event.metadata["version_id"].value == version.id
     assert graph.count("trees").completed == graph.count("trees").begun == 1
@@ -146,7 +151,8 @@ def test_mlflow_has_the_curves_the_parameters_and_the_report(graph):
     assert run.data.tags["train_lineage_id"] == graph.latest().metadata["train_lineage_id"].value
     curve = client.get_metric_history(version.run_id, "train_l2")
     assert [each.step for each in sorted(curve, key=lambda each: each.step)] == list(range(1, 9))
-    assert "training_report.json" in {each.path for each in client.list_artifacts(version.run_id)}
+    there = {each.path for each in client.list_artifacts(version.run_id)}
+    assert {"training_report.json", "training_report.html"} <= there
 
 
 def test_equal_orders_are_trained_once_and_have_one_data_version(graph):
@@ -242,3 +248,28 @@ def _client(home: Path):
 
     uri = place_of(Settings(home=home)).uri
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def test_models_are_compared_side_by_side(graph):
+    """S2-33."""
+    for seed in (1, 2):
+        assert graph.run("trees", values={"seed": seed}).success
+    market = graph.scene.market
+    pages = PagesResource(folder=str(graph.scene.folder / "pages"))
+
+    def compared(*names: str) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            comparison_assets(market, STRATEGIES),
+            instance=graph.instance,
+            resources={**graph.resources, "pages": pages},
+            run_config={"ops": {"tiny__model_comparison": {"config": {"models": list(names)}}}},
+            raise_on_error=False,
+        )
+
+    result = compared("tiny.trees/1", "tiny.trees/2")
+    (event,) = result.asset_materializations_for_node("tiny__model_comparison")
+    assert "validation_mse" in {row.data["measure"] for row in event.metadata["metrics"].records}
+    assert "tiny.trees" in Path(event.metadata["page"].value).read_text(encoding="utf-8")
+    refused = failure_of(compared(*["tiny.trees/1"] * 5))
+    assert refused.metadata["code"].value == "QP196"
+    assert failure_of(compared("trees")).metadata["code"].value == "QP164"
