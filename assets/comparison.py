@@ -22,8 +22,8 @@ _CONFIG = {
     "models": dg.Field(
         [str],
         default_value=[],
-        description=f"Up to {MOST_MODELS} versions such as demo.demo_linear/1, as `qp models list` names them; the newest "
-        "ones of different strategies without any.",
+        description=f"Up to {MOST_MODELS} versions such as demo.demo_linear/1, as `qp models list` names them; newest "
+        "ones of different strategies where none is named.",
     )
 }
 
