@@ -32,17 +32,18 @@ def borrowed(machine: Machine, *, with_torch: bool) -> Generator[None]:
     """Everything global as it was, afterwards; one model at a time."""
     from qlib.workflow import R
 
-    held, chance = vars(R), np.random.get_state()  # noqa: NPY002 - pyqlib uses the global generator
-    before, level = held["_provider"], logging.getLogger("qlib").level
+    held, log = vars(R), logging.getLogger("qlib")
     with _ONE_AT_A_TIME:
+        chance = np.random.get_state()  # noqa: NPY002 - pyqlib uses the global generator
+        before, level = held["_provider"], log.level
         held["_provider"] = _Unrecorded()
-        logging.getLogger("qlib").setLevel(logging.WARNING)
+        log.setLevel(logging.WARNING)
         try:
             with _torch(machine) if with_torch else _nothing():
                 yield
         finally:
             held["_provider"] = before
-            logging.getLogger("qlib").setLevel(level)
+            log.setLevel(level)
             np.random.set_state(chance)  # noqa: NPY002
 
 

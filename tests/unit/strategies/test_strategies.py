@@ -135,6 +135,14 @@ def test_what_the_defaults_say_is_part_of_the_configuration(tmp_path):
         (("[alpha158]", "[zzz]"), 5, "s.features[0]", "use a set (indicators, alpha158, custom_features) or a name"),
         (("qlib_return", "qlib"), 6, "s.label_set", "unknown label set 'qlib'; use one of direction3, dual"),
         (("kind: lightgbm", "kind: lightgbn"), 7, "s.model.kind", "unknown model kind 'lightgbn'; did you mean"),
+        (
+            ("kind: lightgbm", "kind: qlib.contrib.model.pytorch_nn.DNNModelPytorch"), 7, "s.model.kind",
+            "is not allowed: it does not run on today's PyTorch; use mlp",
+        ),
+        (
+            ("kind: lightgbm", "kind: qlib.contrib.model.pytorch_gru.GRU, hyperparameters: {hidden: 3}"), 7,
+            "s.model.hyperparameters.hidden", "unknown hyper-parameter 'hidden' of qlib.contrib.model.pytorch_gru.GRU",
+        ),
         (("kind: lightgbm", "kind: lightgbm, preset: x"), 7, "s.model.preset", "use one of default, lightgbm_alpha158"),
         (("kind: lightgbm", "kind: lstm_dual_head"), 6, "s.label_set", "lstm_dual_head learns 'dual' alone"),
         (

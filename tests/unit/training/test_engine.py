@@ -86,6 +86,20 @@ def test_a_training_gives_a_model_that_loads_and_a_report_of_it(ordered):
     assert report.final_metrics["validation_mse"] == pytest.approx(mse)
 
 
+def test_a_class_of_pyqlib_trains_through_the_same_engine(frozen):
+    """S2-14."""
+    kind = "qlib.contrib.model.gbdt.LGBModel"
+    strategy, arrays = frozen(
+        model={"kind": kind, "hyperparameters": {"num_boost_round": 5, "num_leaves": 4}}, label_set="qlib_return"
+    )
+    order = order_for(strategy, arrays.document, code_version="test")
+    told = told_by(order, arrays)
+    assert told[-1].stage is Stage.COMPLETED
+    report = Engine(clock=CLOCK, listener=lambda _: None).train(order, arrays).report
+    assert (report.model_kind, report.total_epochs, report.hyperparameters["num_leaves"]) == (kind, 5, 4)
+    assert set(report.feature_importance) == set(arrays.columns)
+
+
 def test_the_holdout_is_not_looked_at(frozen):
     """A model that saw the holdout's labels could tell."""
     strategy, arrays = frozen(model=QUICK, label_set="qlib_return")
