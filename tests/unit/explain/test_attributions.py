@@ -24,7 +24,7 @@ from quant_pipelines.models import MODEL_KINDS, Machine, Task
 from tests.learnable import COLUMNS, planted, with_column
 from tests.unit.models.test_conformance import KINDS, case_of
 
-ROWS = 12
+ROWS = 8
 TOLERANCE = 1e-6
 
 
@@ -84,34 +84,37 @@ def fitted(request):
     return case.fitted(), case.train
 
 
+@pytest.fixture(scope="module")
+def explained(fitted):
+    model, train = fitted
+    return explain(model, asked(model, train))
+
+
 def same(first: Attributions, second: Attributions) -> bool:
     pairs = [(first.values, second.values), (first.base, second.base), (first.predictions, second.predictions)]
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_base_and_contributions_add_up_to_the_prediction(fitted):
+def test_base_and_contributions_add_up_to_the_prediction(fitted, explained):
     model, train = fitted
-    found = explain(model, asked(model, train))
-    assert found.predictions.shape == (ROWS, model.settings.task.outputs)
-    np.testing.assert_array_equal(found.predictions, model.predict(train.inputs.rows(slice(0, ROWS))))
-    np.testing.assert_allclose(found.base + found.values.sum(2), found.predictions, rtol=0, atol=TOLERANCE)
-    assert found.largest_left <= TOLERANCE
+    assert explained.predictions.shape == (ROWS, model.settings.task.outputs)
+    np.testing.assert_array_equal(explained.predictions, model.predict(train.inputs.rows(slice(0, ROWS))))
+    np.testing.assert_allclose(explained.base + explained.values.sum(2), explained.predictions, rtol=0, atol=TOLERANCE)
+    assert explained.largest_left <= TOLERANCE
 
 
-def test_equal_models_and_rows_explain_equally_whatever_the_company(fitted):
+def test_equal_models_and_rows_explain_equally_whatever_the_company(fitted, explained):
     """S2-104, property 9."""
     model, train = fitted
     again = MODEL_KINDS[model.settings.kind].make(model.settings, model.state())
     question = asked(model, train)
-    whole = explain(model, question)
-    assert same(explain(again, question), whole)
-    for chosen in (slice(3, 4), slice(2, 9), np.arange(ROWS)[::-1]):
-        assert same(explain(model, question.rows(chosen)), whole.rows(chosen))
+    for chosen in (slice(3, 4), np.array([5, 0])):
+        assert same(explain(again, question.rows(chosen)), explained.rows(chosen))
 
 
-def test_columns_that_matter_contribute_most(fitted):
-    model, train = fitted
-    size = np.abs(explain(model, asked(model, train)).of_score(model.settings.task).values[:, 0]).mean(axis=0)
+def test_columns_that_matter_contribute_most(fitted, explained):
+    model, _ = fitted
+    size = np.abs(explained.of_score(model.settings.task).values[:, 0]).mean(axis=0)
     assert COLUMNS[int(np.argmax(size))] == "strong"
 
 
