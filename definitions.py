@@ -18,6 +18,7 @@ from assets.features import feature_assets
 from assets.labels import label_assets
 from assets.models import model_assets
 from assets.prices import price_assets
+from assets.search import search_assets
 from assets.snapshots import snapshot_assets
 from assets.strategies import strategies_by_market
 from quant_pipelines.markets import load_markets
@@ -48,7 +49,7 @@ def by_strategies(*makers: Callable[..., Iterable[Any]]) -> list[Any]:
 defs = dg.Definitions(
     assets=[
         *by_market(price_assets, feature_assets, factor_report_assets, label_assets, data_version_assets),
-        *by_strategies(snapshot_assets, model_assets, explanation_assets, comparison_assets),
+        *by_strategies(snapshot_assets, search_assets, model_assets, explanation_assets, comparison_assets),
     ],
     asset_checks=[
         *by_market(price_checks, feature_checks, label_checks),

@@ -12,6 +12,7 @@ from assets.models import VERSION
 from assets.reactions import reacting
 from assets.recording import Input, record_partition, recorded
 from assets.snapshots import coordinates, snapshot_partitions
+from assets.upstream import newest
 from quant_pipelines.calendars import parse_session
 from quant_pipelines.digest import digest_json
 from quant_pipelines.errors import OperatorActionRequired
@@ -114,15 +115,13 @@ def explanation_assets(market: Market, strategies: Mapping[str, Strategy]) -> Se
 
 def _model_of(context: dg.AssetExecutionContext, upstream: dg.AssetKey, partition: str) -> tuple[str, str, str]:
     """The name and data version of the model that was made last for this partition, and the event that says so."""
-    wanted = dg.AssetRecordsFilter(asset_key=upstream, asset_partitions=[partition])
-    found = context.instance.fetch_materializations(wanted, limit=1).records
-    event = found[0].asset_materialization if found else None
-    if event is None:
+    found = newest(context, upstream, partition)
+    if found is None:
         raise NoModel(
             f"There is no model of {partition} to explain. Materialise {upstream.to_user_string()} for it first, "
             "or both together."
         )
-    return str(event.metadata[VERSION].value), str(event.metadata["data_version"].value), str(found[0].storage_id)
+    return str(found.metadata[VERSION]), str(found.metadata["data_version"]), found.event
 
 
 def _settings(config: Mapping[str, Any]) -> ExplainSettings:

@@ -12,6 +12,7 @@ SNAPSHOT = "snapshot"
 MODEL = "model"
 MODEL_COMPARISON = "model_comparison"
 EXPLANATION = "explanation"
+SEARCH = "search"
 
 FACTOR_REPORT = "factor_report"
 

@@ -8,7 +8,7 @@ import dagster as dg
 from quant_pipelines.models import MODEL_KINDS, BadParameter, Machine, ModelSpec, Parameter, Value, Values
 from quant_pipelines.strategies import Strategy
 
-SEED, DEVICE, HYPERPARAMETERS = "seed", "device", "hyperparameters"
+SEED, DEVICE, FROM_SEARCH, HYPERPARAMETERS = "seed", "device", "from_search", "hyperparameters"
 _DEVICES = dg.Enum("Device", [dg.EnumValue(name) for name in ("cpu", "cuda", "auto")])
 
 
@@ -17,10 +17,11 @@ def training_config(kinds: Iterable[str]) -> Mapping[str, dg.Field]:
     shapes = {name: _kind(MODEL_KINDS[name]) for name in sorted(set(kinds)) if name in MODEL_KINDS}
     return {
         SEED: dg.Field(int, default_value=0, description="Seed of everything that is drawn."),
-        DEVICE: dg.Field(
-            _DEVICES,
-            default_value="cpu",
-            description="Where nets learn. cuda is refused where there is no GPU; auto takes it where there is one.",
+        DEVICE: device_field(),
+        FROM_SEARCH: dg.Field(
+            bool,
+            default_value=False,
+            description="Train with the best values that a search found on the same snapshot.",
         ),
         HYPERPARAMETERS: dg.Field(
             dg.Shape(shapes),
@@ -28,6 +29,14 @@ def training_config(kinds: Iterable[str]) -> Mapping[str, dg.Field]:
             description="Advanced: values over those of strategies.yaml, under the strategy's own kind.",
         ),
     }
+
+
+def device_field() -> dg.Field:
+    return dg.Field(
+        _DEVICES,
+        default_value="cpu",
+        description="Where nets learn. cuda is refused where there is no GPU; auto takes it where there is one.",
+    )
 
 
 def chosen_values(strategy: Strategy, config: Mapping[str, Any]) -> Values:

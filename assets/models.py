@@ -7,17 +7,19 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from assets.keys import MODEL, SNAPSHOT, TRAINING, key_of
-from assets.launchpad import SEED, chosen_values, machine_of, training_config
+from assets.keys import MODEL, SEARCH, SNAPSHOT, TRAINING, key_of
+from assets.launchpad import FROM_SEARCH, SEED, chosen_values, machine_of, training_config
 from assets.metadata import picture, records
 from assets.reactions import reacting
 from assets.recording import Input, record_partition, recorded
 from assets.snapshots import coordinates, snapshot_partitions
+from assets.upstream import newest
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.code import code_version
 from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.lineage import Node, NodeKind, Parent
 from quant_pipelines.markets import Market
+from quant_pipelines.models import Value
 from quant_pipelines.snapshots import Document, SnapshotStore, load
 from quant_pipelines.strategies import Strategy
 from quant_pipelines.training import (
@@ -49,6 +51,12 @@ class NoSnapshot(OperatorActionRequired):
     """A model was asked for where there is no snapshot to train on."""
 
     code = "QP163"
+
+
+class NoSearch(OperatorActionRequired):
+    """Values of a search were asked for where there is none on this snapshot."""
+
+    code = "QP165"
 
 
 def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence[dg.AssetsDefinition]:
@@ -87,14 +95,14 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
             actor = lake.writer(context).who
             for partition in context.partition_keys:
                 cutoff, name = coordinates(partition)
-                document, input_ = _snapshot_of(context, upstream, store, partition)
+                document, input_ = snapshot_of(context, upstream, store, partition)
                 order = order_for(
                     strategies[name],
                     document,
                     code_version=code_version(),
                     seed=config[SEED],
                     machine=machine_of(config, machine.threads),
-                    chosen=chosen_values(strategies[name], config),
+                    chosen=_chosen(context, strategies[name], partition, document),
                 )
                 trainer = Trainer(
                     models=models.open(),
@@ -124,19 +132,35 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
     return [model]
 
 
-def _snapshot_of(
+def snapshot_of(
     context: dg.AssetExecutionContext, upstream: dg.AssetKey, store: SnapshotStore, partition: str
 ) -> tuple[Document, str]:
     """The snapshot that was materialised last for this cutoff and strategy, and the event that says so."""
-    wanted = dg.AssetRecordsFilter(asset_key=upstream, asset_partitions=[partition])
-    found = context.instance.fetch_materializations(wanted, limit=1).records
-    event = found[0].asset_materialization if found else None
-    if event is None:
+    found = newest(context, upstream, partition)
+    if found is None:
         raise NoSnapshot(
             f"There is no snapshot of {partition} to train on. Materialise {upstream.to_user_string()} for it first, "
             "or both together."
         )
-    return store.document(str(event.metadata["train_lineage_id"].value)), str(found[0].storage_id)
+    return store.document(str(found.metadata["train_lineage_id"])), found.event
+
+
+def _chosen(
+    context: dg.AssetExecutionContext, strategy: Strategy, partition: str, document: Document
+) -> Mapping[str, Value]:
+    """The launchpad's values over those that a search found, where it is asked for."""
+    config = context.op_execution_context.op_config
+    chosen = chosen_values(strategy, config)
+    if not config[FROM_SEARCH]:
+        return chosen
+    key = dg.AssetKey([strategy.market, SEARCH])
+    found = newest(context, key, partition)
+    if found is None or found.metadata["train_lineage_id"] != document.id:
+        problem = "There is no search" if found is None else "The search was made on another snapshot"
+        raise NoSearch(
+            f"{problem} of {partition}. Materialise {key.to_user_string()} for it first, or leave from_search away."
+        )
+    return {**found.metadata["best_parameters"], **chosen}
 
 
 def newest_of(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[str]:

@@ -1,4 +1,4 @@
-"""What trainings leave behind, as a resource: the ledger, and the shelf of those that are not stored yet."""
+"""What trainings leave behind, as a resource: the ledger, searches, and the shelf of those that are not stored yet."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import dagster as dg
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.journal import open_journal
 from quant_pipelines.settings import Settings
-from quant_pipelines.training import Ledger, Shelf, open_shelf
+from quant_pipelines.training import Ledger, Searcher, Shelf, open_searcher, open_shelf
 
 
 class TrainingResource(dg.ConfigurableResource):
@@ -20,3 +20,6 @@ class TrainingResource(dg.ConfigurableResource):
 
     def shelf(self) -> Shelf:
         return open_shelf(Settings(home=Path(self.home)))
+
+    def searcher(self, actor: str) -> Searcher:
+        return open_searcher(Settings(home=Path(self.home)), self.ledger(actor))

@@ -18,8 +18,16 @@ from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
 from quant_pipelines.training.search import NothingFound, Searcher, open_searcher
 from quant_pipelines.training.search_record import SearchRuns
-from quant_pipelines.training.search_result import Deflation, SearchProgress, SearchResult, TrialLog, TrialRow
+from quant_pipelines.training.search_result import (
+    Deflation,
+    SearchListener,
+    SearchProgress,
+    SearchResult,
+    TrialLog,
+    TrialRow,
+)
 from quant_pipelines.training.search_settings import BadSearch, Search
+from quant_pipelines.training.search_tracking import TrackedTrials
 from quant_pipelines.training.shelf import Shelf, open_shelf
 from quant_pipelines.training.trainer import Published, Trainer, content_id, report_of
 
@@ -40,12 +48,14 @@ __all__ = [
     "Progress",
     "Published",
     "Search",
+    "SearchListener",
     "SearchProgress",
     "SearchResult",
     "SearchRuns",
     "Searcher",
     "Shelf",
     "Stage",
+    "TrackedTrials",
     "Trained",
     "Trainer",
     "TrainingReport",

@@ -9,9 +9,10 @@ import pytest
 
 from assets.checks.models import COMPATIBLE, REPRODUCED, model_checks
 from assets.comparison import comparison_assets
-from assets.keys import MODEL, SNAPSHOT, key_of
+from assets.keys import MODEL, SEARCH, SNAPSHOT, key_of
 from assets.launchpad import training_config
 from assets.models import model_assets
+from assets.search import search_assets
 from assets.snapshots import snapshot_assets
 from quant_pipelines.calendars import session_key
 from quant_pipelines.lineage import NodeKind
@@ -72,23 +73,28 @@ class Graph:
     def partition(self) -> str:
         return session_key(self.scene.sessions[-1])
 
-    def run(self, name: str, *assets: str, values: dict | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, name: str, *assets: str, values: dict | None = None, search: dict | None = None
+    ) -> dg.ExecuteInProcessResult:
         market = self.scene.market
         keys = [key_of(market, each) for each in assets or (SNAPSHOT, MODEL)]
         job = dg.Definitions(
-            assets=[*snapshot_assets(market, STRATEGIES), *model_assets(market, STRATEGIES)],
+            assets=[
+                made for make in (snapshot_assets, search_assets, model_assets) for made in make(market, STRATEGIES)
+            ],
             asset_checks=list(model_checks(market, STRATEGIES)),
             jobs=[dg.define_asset_job("train", selection=dg.AssetSelection.assets(*keys))],
             resources=self.resources,
             executor=dg.in_process_executor,
         ).resolve_job_def("train")
-        config = {"ops": {"tiny__model": {"config": values}}} if values else None
+        given = {"tiny__model": values, "tiny__search": search}
+        config = {"ops": {op: {"config": each} for op, each in given.items() if each}}
         return job.execute_in_process(
             instance=self.instance, partition_key=f"{self.partition}|{name}", run_config=config, raise_on_error=False
         )
 
-    def latest(self) -> dg.AssetMaterialization:
-        (record,) = self.instance.fetch_materializations(key_of(self.scene.market, MODEL), limit=1).records
+    def latest(self, asset: str = MODEL) -> dg.AssetMaterialization:
+        (record,) = self.instance.fetch_materializations(key_of(self.scene.market, asset), limit=1).records
         return record.asset_materialization
 
     def count(self, name: str):
@@ -273,3 +279,22 @@ def test_models_are_compared_side_by_side(graph):
     refused = failure_of(compared(*["tiny.trees/1"] * 5))
     assert refused.metadata["code"].value == "QP196"
     assert failure_of(compared("trees")).metadata["code"].value == "QP164"
+
+
+def test_a_search_is_on_record_and_its_best_values_train_a_model(graph):
+    assert failure_of(graph.run("trees", values={"from_search": True})).metadata["code"].value == "QP165"
+    assert graph.run("trees", SEARCH, search={"trials": 3, "folds": 2}).success
+    event = graph.latest(SEARCH)
+    assert event.metadata["tried"].value == 3
+    best = event.metadata["best_parameters"].value
+    assert graph.count("trees").trials == 3
+    client = _client(graph.scene.folder)
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    names = {run.info.run_name: run for run in runs}
+    assert {"trees search", "trial 0", "trial 1", "trial 2"} <= set(names)
+    parent = names["trees search"].info.run_id
+    assert names["trial 0"].data.tags["mlflow.parentRunId"] == parent
+    assert {run.info.status for run in runs} <= {"FINISHED", "FAILED"}
+    assert graph.run("trees", MODEL, values={"from_search": True}).success
+    trained = graph.latest().metadata["hyperparameters"].value
+    assert {name: trained[name] for name in best} == best

@@ -1,0 +1,137 @@
+"""search of one market: which hyper-parameters each strategy's snapshot speaks for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+
+from assets.keys import SEARCH, SNAPSHOT, TRAINING, key_of
+from assets.launchpad import DEVICE, SEED, device_field, machine_of
+from assets.metadata import records
+from assets.models import snapshot_of
+from assets.reactions import reacting
+from assets.recording import Input, record_partition, recorded
+from assets.snapshots import coordinates, snapshot_partitions
+from quant_pipelines.code import code_version
+from quant_pipelines.digest import digest_json
+from quant_pipelines.errors import DependencyFailed
+from quant_pipelines.markets import Market
+from quant_pipelines.snapshots import load
+from quant_pipelines.strategies import Strategy
+from quant_pipelines.training import Search, SearchListener, SearchProgress, SearchResult, TrackedTrials, order_for
+from quant_pipelines.training.search_result import as_table
+from resources.lake import LakeResource
+from resources.machine import MachineResource
+from resources.models import TrackerResource
+from resources.snapshots import SnapshotsResource
+from resources.training import TrainingResource
+
+_FORMAT = "1"
+_TRIALS, _SECONDS, _FOLDS = "trials", "seconds", "folds"
+_CONFIG = {
+    _TRIALS: dg.Field(int, default_value=20, description="Most settings that are tried; the first are the strategy's."),
+    _SECONDS: dg.Field(float, default_value=3600.0, description="Longest time; the trial under way is cut then."),
+    _FOLDS: dg.Field(int, default_value=3, description="Stretches of sessions that each setting is judged on."),
+    SEED: dg.Field(int, default_value=0, description="Seed of everything that is drawn."),
+    DEVICE: device_field(),
+}
+
+
+def search_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence[dg.AssetsDefinition]:
+    """One asset for each market that has strategies."""
+    if not strategies:
+        return []
+    upstream = key_of(market, SNAPSHOT)
+
+    @dg.asset(
+        key=key_of(market, SEARCH),
+        deps=[upstream],
+        group_name=TRAINING,
+        description="Hyper-parameters tried on purged folds of a snapshot without its holdout; each trial is recorded. "
+        f"Train with `from_search: true` to use the best ones.\n\n{market.description}",
+        partitions_def=snapshot_partitions(market, strategies),
+        config_schema=_CONFIG,
+        code_version=_FORMAT,
+        owners=[market.owner],
+        kinds={"mlflow"},
+        tags={"market": market.name},
+        pool="training",
+    )
+    def search(
+        context: dg.AssetExecutionContext,
+        lake: LakeResource,
+        snapshots: SnapshotsResource,
+        machine: MachineResource,
+        tracker: TrackerResource,
+        training: TrainingResource,
+    ) -> dg.MaterializeResult:
+        with reacting(context):
+            store, config = snapshots.open(), context.op_execution_context.op_config
+            asked = Search(trials=config[_TRIALS], seconds=config[_SECONDS], folds=config[_FOLDS], seed=config[SEED])
+            for partition in context.partition_keys:
+                cutoff, name = coordinates(partition)
+                document, event = snapshot_of(context, upstream, store, partition)
+                order = order_for(
+                    strategies[name],
+                    document,
+                    code_version=code_version(),
+                    seed=config[SEED],
+                    machine=machine_of(config, machine.threads),
+                )
+                trials = TrackedTrials(tracker.open(), order, tags={"dagster_run": context.run.run_id})
+                searcher = replace(training.searcher(lake.writer(context).who), listener=_told_to(context), log=trials)
+                try:
+                    found = searcher.search(order, load(store, document), asked)
+                except BaseException as error:
+                    _break_off(trials, error)
+                    raise
+                trials.ended(found)
+                record_partition(
+                    context,
+                    partition,
+                    cutoff,
+                    version=digest_json([found.study, found.best_parameters, len(found.trials)]),
+                    metadata={"mlflow_run": dg.MetadataValue.url(trials.run.url), **_metadata(found)},
+                    inputs=[Input(upstream, {cutoff: document.id}, event)],
+                )
+        return recorded(context)
+
+    return [search]
+
+
+def _told_to(context: dg.AssetExecutionContext) -> SearchListener:
+    def listener(progress: SearchProgress) -> None:
+        if progress.state != "tested":
+            context.log.info("Trial %d %s: %s", progress.number, progress.state, progress.message)
+
+    return listener
+
+
+def _break_off(trials: TrackedTrials, error: BaseException) -> None:
+    """The search's own error is the one to be told, also where MLflow cannot be reached."""
+    try:
+        trials.broken_off()
+    except DependencyFailed as unreachable:
+        error.add_note(f"Its runs in MLflow could not be ended: {unreachable}")
+
+
+def _metadata(found: SearchResult) -> dict[str, Any]:
+    """The trials, and what luck may have done."""
+    facts: dict[str, Any] = {
+        "train_lineage_id": found.snapshot_id,
+        "best_parameters": dg.MetadataValue.json(dict(found.best_parameters)),
+        "objective": found.objective,
+        "best_value": found.best_value,
+        "best_trial": found.best_number,
+        "trials": records(as_table(found)),
+        "tried": found.deflation.trials,
+        "failed": found.deflation.failed,
+        "pruned": found.deflation.pruned,
+        "search_seconds": round(found.seconds, 1),
+    }
+    if found.gain is not None:
+        facts["gain_over_the_strategy"] = found.gain
+    if found.importance:
+        facts["importance"] = records([{"parameter": name, "share": share} for name, share in found.importance.items()])
+    return facts
