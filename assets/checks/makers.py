@@ -1,0 +1,10 @@
+"""Who makes checks: of each market, and of each market's strategies."""
+
+from assets.checks.features import feature_checks
+from assets.checks.labels import label_checks
+from assets.checks.models import model_checks
+from assets.checks.prices import price_checks
+from assets.checks.snapshots import snapshot_checks
+
+OF_MARKETS = (price_checks, feature_checks, label_checks)
+OF_STRATEGIES = (snapshot_checks, model_checks)
