@@ -1,6 +1,8 @@
 """Start the Dagster UI, its daemon and the MLflow UI; stop them together."""
 
 import fcntl
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from quant_pipelines.settings import Settings, child_environment
 
 START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 15.0
+GROUP_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _LOG_LINES_SHOWN = 15
 LOOPBACK = "127.0.0.1"
@@ -207,6 +210,20 @@ def _process(server: Server, settings: Settings, log: Path) -> Generator[subproc
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        _end_group(process.pid)
+
+
+def _end_group(group: int) -> None:
+    """End what a server started and left: asked first, so that a run can say that it was interrupted."""
+    deadline = time.monotonic() + GROUP_TIMEOUT_SECONDS
+    try:
+        os.killpg(group, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(_POLL_SECONDS)
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # nobody is left
 
 
 def _await_answer(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -178,6 +178,13 @@ def processes_of(home: Path) -> list[int]:
     return found
 
 
+def command_of(process: int) -> str:
+    try:
+        return (Path("/proc") / str(process) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return "ended while we looked"
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see whose processes are left")
 @pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)])
 def test_stopping_the_servers_leaves_no_process_behind(tmp_path, how):
@@ -199,7 +206,7 @@ def test_stopping_the_servers_leaves_no_process_behind(tmp_path, how):
         deadline = time.monotonic() + GRACE_SECONDS
         while processes_of(home) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert processes_of(home) == []
+        assert [command_of(each) for each in processes_of(home)] == []
 
 
 def test_what_dead_writers_left_is_listed_and_removed_only_when_told(shell):

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from quant_pipelines.cli.app import app
+from quant_pipelines.cli.project import console
 from quant_pipelines.errors import QuantPipelinesError
 from quant_pipelines.registry import open_keys
 from quant_pipelines.settings import Settings, child_environment
@@ -33,8 +34,10 @@ def stored(tmp_path_factory):
 @pytest.fixture
 def qp(stored, monkeypatch):
     """Runs a command: what it printed, and the error of ours that it ended with."""
-    for name, value in {"QP_PROJECT": PROJECT, "QP_HOME": stored, "COLUMNS": "250"}.items():
+    for name, value in {"QP_PROJECT": PROJECT, "QP_HOME": stored}.items():
         monkeypatch.setenv(name, str(value))
+    # Whoever imported it first may have had a narrow terminal.
+    monkeypatch.setattr(console, "width", 250)
 
     def run(*arguments):
         result = CliRunner().invoke(app, ["models", *arguments])
