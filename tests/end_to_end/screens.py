@@ -5,7 +5,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-PATIENCE_MS = 30_000
+# A page may be slow on a busy machine; how slow it may be is what the benchmark asks.
+PATIENCE_MS = 60_000
 SCREENS = Path(__file__).parents[2] / "var" / "screens"
 
 
