@@ -1,6 +1,7 @@
 """`qp compile`."""
 
 from quant_pipelines.cli.ingest import steps
+from quant_pipelines.settings import Settings
 
 
 def compile_all() -> None:
@@ -10,5 +11,9 @@ def compile_all() -> None:
 
     with steps() as progress:
         task = progress.add_task("kernels", total=None)
-        compile_kernels(lambda name, done, total: progress.update(task, completed=done, total=total, description=name))
+
+        def told(name: str, done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, description=name)
+
+        compile_kernels(told, processes=Settings().threads)
         progress.update(task, description="kernels")

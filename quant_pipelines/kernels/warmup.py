@@ -1,6 +1,8 @@
 """Compile every kernel once, so that nobody waits later: at set-up, or when an image is built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -44,13 +46,33 @@ _SINGLES = (
 )
 
 
-def compile_kernels(progress: Progress) -> None:
-    """Call every kernel on two rows, telling `progress(name, done, all)` before each; later processes load them."""
+def compile_kernels(progress: Progress, *, processes: int = 1) -> None:
+    """Call every kernel on two rows, telling `progress(name, done, all)` before each; later processes load them.
+
+    Where the first one was not compiled before, several processes compile the others: LLVM keeps one core busy.
+    """
     calls = [*_nested(), *_rolling()]
+    if processes > 1:
+        calls[0][1]()
+        if not moments.trends.stats.cache_hits:
+            _compile_aside(progress, [name for name, _ in calls], processes)
     for done, (name, call) in enumerate(calls):
         progress(name, done, len(calls))
         call()
     progress("done", len(calls), len(calls))
+
+
+def _compile_aside(progress: Progress, names: Sequence[str], processes: int) -> None:
+    """Fill the cache on disk, which every kernel has for itself."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for done, name in enumerate(pool.map(_compile_one, range(len(names)))):
+            progress(name, done, len(names))
+
+
+def _compile_one(place: int) -> str:
+    name, call = [*_nested(), *_rolling()][place]
+    call()
+    return name
 
 
 def _nested() -> list[tuple[str, Callable[[], None]]]:

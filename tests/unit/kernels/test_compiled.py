@@ -1,10 +1,12 @@
 """Compiled once, safely, and never stale."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from numba.core.caching import NullCache
 from numba.core.dispatcher import Dispatcher
 
@@ -106,3 +108,23 @@ def entries_of(module):
         each for each in vars(module).values() if isinstance(each, Dispatcher) and each.__module__ == module.__name__
     ]
     return [each for each in found if not isinstance(each._cache, NullCache)]
+
+
+@pytest.mark.nightly  # compiles everything, which is half a minute
+def test_several_processes_fill_the_cache_that_one_then_loads(tmp_path):
+    """Each compiles some of the kernels; nobody compiles any again."""
+    script = (
+        "from quant_pipelines.kernels import sums\n"
+        "from quant_pipelines.kernels.warmup import compile_kernels\n"
+        "if __name__ == '__main__':\n"
+        "    told = []\n"
+        "    compile_kernels(lambda name, done, total: told.append(name), processes=2)\n"
+        "    print(len(told), sum(sums.shares_by_size.stats.cache_hits.values()))\n"
+    )
+    file = tmp_path / "compile.py"
+    file.write_text(script)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, str(file)], env=environment, capture_output=True, text=True, check=True)
+    told, hits = map(int, done.stdout.split())
+    assert hits == 1
+    assert told > 43
