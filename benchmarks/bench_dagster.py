@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 
@@ -31,6 +32,16 @@ ENTRY = """
     rules: {rules}
 """
 CALENDARS = {"alpha": ("XSHG", "a_share"), "beta": ("XNYS", "us_equity"), "gamma": ("24/7", "crypto")}
+
+STRATEGY = """
+  {name}_trees:
+    description: Trees on {name}.
+    market: {name}
+    features: [alpha158]
+    label_set: qlib_return
+    model: {{kind: lightgbm}}
+    training: {{window: {{years: 3}}}}
+"""
 
 # Ten years of events are written as a run writes them, together; one by one they would take minutes.
 _STORE_EVENTS = """
@@ -127,9 +138,16 @@ def note(request, queries: dict[str, list[float]]) -> None:
         queries.setdefault(name, []).append((timing["responseEnd"] - timing["requestStart"]) / 1000)
 
 
+def _installed(folder: Path, entries: str) -> AbstractContextManager[Installation]:
+    """Three markets with a strategy each."""
+    strategies = folder / "strategies.yaml"
+    strategies.write_text("strategies:" + "".join(STRATEGY.format(name=name) for name in NAMES), encoding="utf-8")
+    return installed(folder, "markets:" + entries, {"QP_STRATEGIES_FILE": str(strategies)})
+
+
 def main() -> None:
     entries = [ENTRY.format(name=name, calendar=CALENDARS[name][0], rules=CALENDARS[name][1]) for name in NAMES]
-    with tempfile.TemporaryDirectory() as folder, installed(Path(folder), "markets:" + "".join(entries)) as ready:
+    with tempfile.TemporaryDirectory() as folder, _installed(Path(folder), "".join(entries)) as ready:
         definitions_load(ready)
         begin = time.perf_counter()
         run(ready, "-c", _STORE_EVENTS, session_key(parse_session(LAST)))
