@@ -5,7 +5,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from quant_pipelines.documents import Entry
 from quant_pipelines.explain.attributions import Attributions, Vector
@@ -131,7 +130,10 @@ def rank_correlation(first: Vector, second: Vector) -> float | None:
     """Spearman's, ties averaged; None where either is constant or there are too few values."""
     if first.size < _FEWEST_RANKED or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
+    # Imported here: it takes a second, and Dagster loads this file in every process.
+    from scipy.stats import rankdata
+
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
 def _direction(values: NDArray[np.float32], contributions: Vector) -> float | None:

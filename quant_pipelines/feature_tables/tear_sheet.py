@@ -7,7 +7,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from scipy import stats
 
 from quant_pipelines.calendars import session_key
 from quant_pipelines.feature_tables.report import Dossier
@@ -48,6 +47,9 @@ def strongest(dossier: Dossier) -> list[int]:
 
 def _luck(dossier: Dossier) -> str:
     """What the same search would have found in noise."""
+    # Imported here: it takes a second, and Dagster loads this file in every process.
+    from scipy import stats
+
     t = dossier.summary.rank_ic.t
     t = t[~np.isnan(t)]
     if t.size == 0:
