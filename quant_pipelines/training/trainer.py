@@ -18,7 +18,7 @@ from quant_pipelines.training.order import Order
 from quant_pipelines.training.page import training_page
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
-from quant_pipelines.training.shelf import Shelf
+from quant_pipelines.training.shelf import Shelf, ShelfDamaged, Waiting
 
 REPORT, REPORT_FILE, PAGE_FILE = "report", "training_report.json", "training_report.html"
 _ERROR_LENGTH = 2_000
@@ -101,18 +101,30 @@ class Trainer:
         return stored, None
 
     def _stored(self, order: Order, document: Document, arrays: SnapshotArrays, run: TrackedRun) -> Version:
-        trained = self.shelf.find(order)
-        if trained is None:
+        waiting = self._waiting(order)
+        if waiting is None:
             trained = self._attempt(order, arrays, run)
-            self.shelf.put(trained)
+            self.shelf.put(trained, run.id)
         else:
+            trained = waiting.trained
             _replay(trained.report, run)
+            _hand_over(self.tracker.resume(waiting.run_id), run)
         run.log_metrics(trained.report.final_metrics, step=trained.report.best_epoch)
         run.log_text(trained.report.model_dump_json(indent=2), REPORT_FILE)
         run.log_text(training_page(trained.report), PAGE_FILE)
         packed = pack(_manifest(trained, document), trained.files)
         with self.fence():
             return self.models.save(packed, run.id, actor=self.actor)
+
+    def _waiting(self, order: Order) -> Waiting | None:
+        """What waits on the shelf; damage there is told before it is thrown away."""
+        try:
+            return self.shelf.find(order)
+        except ShelfDamaged as damage:
+            told = Progress(model_id=order.training_id, percent=0.0, stage=Stage.NOT_STARTED, message=str(damage))
+            self.listener(told)
+            self.shelf.drop(order)
+            return None
 
     def _attempt(self, order: Order, arrays: SnapshotArrays, run: TrackedRun) -> Trained:
         """Train, and put on record how it ended: even where the process is told to end."""
@@ -161,6 +173,12 @@ def _replay(report: TrainingReport, run: TrackedRun) -> None:
     """The curves of a training whose own run did not get them to the end."""
     for epoch in report.training_history:
         run.log_metrics(epoch.metrics, step=epoch.number)
+
+
+def _hand_over(before: TrackedRun, run: TrackedRun) -> None:
+    """End the run that watched the training but could not store it, and say which one has."""
+    before.set_tags({"stored_by": run.id})
+    before.end("FAILED")
 
 
 def _end(run: TrackedRun, stage: Stage, error: BaseException) -> None:

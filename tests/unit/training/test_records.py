@@ -4,6 +4,7 @@ import pytest
 
 from quant_pipelines.journal import FileAnchor, Journal, sqlite_url
 from quant_pipelines.training import Count, Engine, Ledger, Shelf, order_for
+from quant_pipelines.training.shelf import ShelfDamaged, Waiting
 from tests.unit.snapshots.conftest import CLOCK
 
 QUICK = {"kind": "lightgbm", "hyperparameters": {"num_boost_round": 3, "num_leaves": 4}}
@@ -49,18 +50,18 @@ def test_the_ledger_is_part_of_the_journals_chain(ledger, trained):
 def test_what_was_put_on_the_shelf_is_found_there(tmp_path, trained):
     shelf = Shelf(tmp_path / "trainings")
     assert shelf.find(trained.order) is None
-    shelf.put(trained)
-    shelf.put(trained)
-    assert shelf.find(trained.order) == trained
+    shelf.put(trained, "run")
+    shelf.put(trained, "run")
+    assert shelf.find(trained.order) == Waiting(trained=trained, run_id="run")
     assert [each.name for each in shelf.folder.iterdir()] == [trained.order.training_id]
     shelf.drop(trained.order)
     assert shelf.find(trained.order) is None
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "lose", "add"])
-def test_a_damaged_training_is_thrown_away_and_trained_again(tmp_path, trained, damage):
+def test_a_damaged_training_is_refused_by_name(tmp_path, trained, damage):
     shelf = Shelf(tmp_path / "trainings")
-    shelf.put(trained)
+    shelf.put(trained, "run")
     place = shelf.folder / trained.order.training_id
     file = place / "booster.txt"
     if damage == "flip":
@@ -71,6 +72,6 @@ def test_a_damaged_training_is_thrown_away_and_trained_again(tmp_path, trained, 
         file.unlink()
     else:
         (place / "more").write_bytes(b"")
-    assert shelf.find(trained.order) is None
-    shelf.put(trained)
-    assert shelf.find(trained.order) == trained
+    with pytest.raises(ShelfDamaged, match="has to be trained again"):
+        shelf.find(trained.order)
+    assert place.exists()

@@ -9,7 +9,7 @@ from quant_pipelines.models import Machine
 from quant_pipelines.registry import open_models, open_tracker
 from quant_pipelines.registry.failures import StoreUnreachable
 from quant_pipelines.settings import Settings
-from quant_pipelines.training import Count, Ledger, Progress, Shelf, Stage, Trainer, order_for
+from quant_pipelines.training import Count, Engine, Ledger, Progress, Shelf, Stage, Trainer, order_for
 from tests.stored import migrated
 from tests.unit.snapshots.conftest import CLOCK
 
@@ -118,9 +118,24 @@ def test_a_store_that_is_gone_at_the_end_costs_no_training(place, asked):
     published = place.trainer().train(*asked)
     assert published.trained
     assert place.ledger.count("tiny.s") == Count(begun=1, trials=0, completed=1, failed=0, stopped=0)
-    client, _ = place.runs()
+    client, runs = place.runs()
+    (before,) = [run for run in runs if run.info.run_id != published.version.run_id]
+    assert {run.info.status for run in runs} == {"FINISHED", "FAILED"}
+    assert before.data.tags["stored_by"] == published.version.run_id
     steps = {each.step for each in client.get_metric_history(published.version.run_id, "train_l2")}
     assert steps == set(range(1, 7))
+    assert place.shelf.find(asked[0]) is None
+
+
+def test_a_damaged_training_on_the_shelf_is_told_and_trained_again(place, asked):
+    trained = Engine(clock=CLOCK, listener=lambda _: None).train(asked[0], asked[2])
+    place.shelf.put(trained, "run")
+    (place.shelf.folder / asked[0].training_id / "booster.txt").write_bytes(b"")
+    told: list[Progress] = []
+    published = place.trainer(listener=told.append).train(*asked)
+    assert published.trained
+    assert "not what was written" in told[0].message
+    assert place.ledger.count("tiny.s").begun == 1
     assert place.shelf.find(asked[0]) is None
 
 
