@@ -215,15 +215,15 @@ def _process(server: Server, settings: Settings, log: Path) -> Generator[subproc
 
 def _end_group(group: int) -> None:
     """End what a server started and left: asked first, so that a run can say that it was interrupted."""
-    deadline = time.monotonic() + GROUP_TIMEOUT_SECONDS
-    try:
-        os.killpg(group, signal.SIGTERM)
-        while time.monotonic() < deadline:
-            os.killpg(group, 0)
-            time.sleep(_POLL_SECONDS)
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # nobody is left
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + GROUP_TIMEOUT_SECONDS
+        try:
+            os.killpg(group, how)
+            while time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                os.killpg(group, 0)
+        except ProcessLookupError:
+            return  # nobody is left
 
 
 def _await_answer(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
