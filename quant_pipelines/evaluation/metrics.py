@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant_pipelines.models import Task
+from quant_pipelines.validation import FEWEST_NAMES, block_correlations
 
 Vector = NDArray[np.float64]
-# A session with fewer names ranks nothing.
-FEWEST_NAMES = 3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,19 +96,7 @@ def measured(judged: Judged) -> dict[str, float]:
 
 def by_session(score: Vector, value: Vector, sessions: NDArray[np.int64]) -> Vector:
     """Pearson correlation of each session, in their order; NaN where a side is constant or names are too few."""
-    _, place, count = np.unique(sessions, return_inverse=True, return_counts=True)
-
-    def centred(values: Vector) -> Vector:
-        return values - (np.bincount(place, values, count.size) / count)[place]
-
-    a, b = centred(np.asarray(score, np.float64)), centred(np.asarray(value, np.float64))
-    together, alone_a, alone_b = (np.bincount(place, each, count.size) for each in (a * b, a * a, b * b))
-    # Below this a side is constant but for the rounding of its mean.
-    scale = np.finfo(np.float64).eps * count
-    spread_a = np.where(alone_a > scale * _squares(score, place, count), alone_a, np.nan)
-    spread_b = np.where(alone_b > scale * _squares(value, place, count), alone_b, np.nan)
-    out = together / np.sqrt(spread_a * spread_b)
-    return np.where(count >= FEWEST_NAMES, out, np.nan)
+    return block_correlations(score, value, sessions, fewest=FEWEST_NAMES)
 
 
 def ranked_by_session(score: Vector, value: Vector, sessions: NDArray[np.int64]) -> Vector:
@@ -130,10 +117,6 @@ def _ranks(values: Vector, sessions: NDArray[np.int64]) -> Vector:
     out = np.empty(order.size)
     out[order] = ((first + last) / 2)[tie] - start
     return out
-
-
-def _squares(values: Vector, place: NDArray[np.int64], count: NDArray[np.int64]) -> Vector:
-    return np.bincount(place, np.asarray(values, np.float64) ** 2, count.size) / count
 
 
 def _mean(series: Vector) -> float:

@@ -9,7 +9,6 @@ import numpy as np
 
 from quant_pipelines.digest import digest_json
 from quant_pipelines.errors import DataRejected
-from quant_pipelines.evaluation.metrics import FEWEST_NAMES
 from quant_pipelines.models import ModelSpec, spec_named
 from quant_pipelines.settings import Settings
 from quant_pipelines.snapshots import SnapshotArrays
@@ -29,6 +28,7 @@ from quant_pipelines.training.search_result import (
 from quant_pipelines.training.search_running import Running, Trials
 from quant_pipelines.training.search_sampling import Sampling
 from quant_pipelines.training.search_settings import LEAST_IS_BEST, BadSearch, Objective, Search, space_of
+from quant_pipelines.validation import FEWEST_NAMES
 
 _ONLY_NUMBERS, _ONLY_CLASSES = ("mse", "mae"), ("log_loss", "accuracy")
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quant_pipelines.validation.correlations import mean_ic
 from quant_pipelines.validation.failures import BadTrial
 
 Vector = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
-_ROUNDING = 1e-12
 # Train features, train labels, test features -> one score per test row. Equal inputs must give equal scores.
 FitScore = Callable[[Features, Vector, Features], Vector]
 
@@ -65,25 +65,3 @@ class Trial:
     def with_columns(self, train: Features, test: Features) -> "Trial":
         """The same rows with more features."""
         return replace(self, train_x=np.hstack([self.train_x, train]), test_x=np.hstack([self.test_x, test]))
-
-
-def mean_ic(scores: Vector, labels: Vector, blocks: NDArray[np.int64]) -> float:
-    """Mean over blocks of the Pearson correlation of scores and labels.
-
-    Constant scores know nothing: 0. Blocks of one row or with constant labels cannot be ranked and do not count.
-    """
-    _, block = np.unique(blocks, return_inverse=True)
-    score, score_size = _centred(scores, block)
-    label, label_size = _centred(labels, block)
-    rankable = label_size > 0
-    known = rankable & (score_size > 0)
-    sizes = np.where(known, score_size * label_size, 1.0)
-    ic = np.where(known, np.bincount(block, score * label) / sizes, 0.0)
-    return float(ic[rankable].mean()) if rankable.any() else np.nan
-
-
-def _centred(values: Vector, block: NDArray[np.int64]) -> tuple[Vector, Vector]:
-    """Deviations from the block's mean, and their size; 0 where the block is constant but for the last digits."""
-    deviation = values - (np.bincount(block, values) / np.bincount(block))[block]
-    size = np.sqrt(np.bincount(block, deviation * deviation))
-    return deviation, np.where(size > _ROUNDING * np.sqrt(np.bincount(block, values * values)), size, 0.0)

@@ -14,7 +14,7 @@ from quant_pipelines.models.neural.learner import Learner
 from quant_pipelines.models.neural.pace import LoopSettings, Pace
 from quant_pipelines.models.neural.rows import Lesson, lesson_of
 from quant_pipelines.models.task import Task
-from quant_pipelines.validation.trial import mean_ic
+from quant_pipelines.validation.correlations import FEWEST_NAMES, mean_ic
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -45,7 +45,9 @@ class Judge:
     def _ic(self, learner: Learner, raw: Tensor) -> float:
         """Mean over the sessions of the correlation of signal and outcome; NaN where no session can be ranked."""
         score, outcome = self.task.signal(learner.answers(raw)), self.task.signal(self.examples.target)
-        return mean_ic(score, outcome, self.examples.inputs.sessions)
+        sessions = self.examples.inputs.sessions
+        # As the report measures it: the same name means the same number.
+        return mean_ic(score, outcome, sessions, fewest=FEWEST_NAMES, constant=np.nan)
 
 
 class _Best:
