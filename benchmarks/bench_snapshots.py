@@ -30,6 +30,7 @@ from quant_pipelines.lake.storage import LocalStore
 from quant_pipelines.lake.tables import PRICES
 from quant_pipelines.markets import Market, load_markets
 from quant_pipelines.snapshots import Maker, SnapshotBuilder, SnapshotStore, load
+from quant_pipelines.snapshots.drafts import Draft
 from quant_pipelines.strategies import Strategy
 
 PROJECT = Path(__file__).parents[1]
@@ -150,6 +151,16 @@ def read(folder: Path, chosen: argparse.Namespace) -> dict:
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
+def write(folder: Path, chosen: argparse.Namespace) -> dict:
+    """What nothing that stores the array can save: its bytes in memory once, named by their digest, and in a file."""
+    store = SnapshotStore(LocalStore(folder / "written"), threads=chosen.threads)
+    wall, cpu = time.perf_counter(), time.process_time()
+    draft = Draft.empty(np.dtype(np.float32), (chosen.symbols * chosen.sessions, chosen.columns))
+    draft.array.fill(1)
+    store.put_draft(draft)
+    return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
 def loaded(folder: Path, chosen: argparse.Namespace) -> dict:
     store = SnapshotStore(LocalStore(folder / f"snapshots_{chosen.scale}"), threads=chosen.threads)
     wall = time.perf_counter()
@@ -171,7 +182,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-STEPS = {"fill": fill, "build": build, "read": read, "load": loaded}
+STEPS = {"fill": fill, "build": build, "read": read, "write": write, "load": loaded}
 
 
 def apart(step: str, folder: Path, chosen: argparse.Namespace, **more: str) -> dict:
@@ -202,9 +213,11 @@ def main() -> None:
         folder = Path(name)
         apart("fill", folder, chosen)
         reading, building = apart("read", folder, chosen), apart("build", folder, chosen)
+        writing = apart("write", folder, chosen)
         after = apart("load", folder, chosen, id=building["id"])
     print(f"{chosen.symbols} symbols x {chosen.sessions} sessions x {chosen.columns} columns, scale {chosen.scale}")
     print(f"reading {reading['wall']:.1f} s wall {reading['cpu']:.1f} s CPU, building {building['wall']:.1f} s wall")
+    print(f"writing as many bytes alone {writing['wall']:.1f} s wall {writing['cpu']:.1f} s CPU")
     verdict("build over reading its columns, wall", building["wall"] / reading["wall"], 2, at_least=False)
     verdict("build over reading its columns, CPU", building["cpu"] / reading["cpu"], 2, at_least=False)
     verdict("peak memory over the array", building["peak"] / after["bytes"], 2, at_least=False)

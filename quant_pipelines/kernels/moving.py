@@ -42,6 +42,31 @@ def moving_std(series: Doubles, window: int, out: Doubles) -> None:
 
 
 @kernel
+def squeeze(bars: Doubles, places: Rows, runs: Rows) -> tuple[int, int]:
+    """Move the columns of `bars` that have every value to the left, in place; tells how many these are.
+
+    `places` says where each was, `runs` where each stretch of neighbours begins in them; the second number tells how
+    many stretches there are, and after the last comes the number of places.
+    """
+    kept = stretches = 0
+    for column in range(bars.shape[1]):
+        whole = True
+        for field in range(bars.shape[0]):
+            whole &= not np.isnan(bars[field, column])
+        if not whole:
+            continue
+        if kept == 0 or places[kept - 1] != column - 1:
+            runs[stretches] = kept
+            stretches += 1
+        for field in range(bars.shape[0]):
+            bars[field, kept] = bars[field, column]
+        places[kept] = column
+        kept += 1
+    runs[stretches] = kept
+    return kept, stretches
+
+
+@kernel
 def put(values: Doubles, places: Rows, runs: Rows, out: Doubles) -> None:
     """out[places] = values with NaN for an infinity, and NaN in all other places.
 

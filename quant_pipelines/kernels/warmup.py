@@ -104,7 +104,6 @@ def _rolling() -> list[tuple[str, Callable[[], None]]]:
     one = [(each.__name__, lambda kernel=each: kernel(x, offsets, 2, out)) for each in _SINGLES]
     two = [(each.__name__, lambda kernel=each: kernel(x, x, offsets, 2, out)) for each in _PAIRS]
     full = [(each.__name__, lambda kernel=each: kernel(x, 2, out)) for each in _MOVING]
-    put = ("put", lambda: moving.put(x, np.array([0, 1]), offsets, out))
     wide, order = np.ones((1, 2)), np.array([[0, 1]], np.int64)
     across = [
         ("average_ranks", lambda: cross_section.average_ranks(wide, order, wide.copy())),
@@ -115,6 +114,7 @@ def _rolling() -> list[tuple[str, Callable[[], None]]]:
         *two,
         *full,
         *across,
-        put,
+        ("squeeze", lambda: moving.squeeze(wide.copy(), np.empty(2, np.int64), np.empty(3, np.int64))),
+        ("put", lambda: moving.put(x, np.array([0, 1]), offsets, out)),
         ("rolling_quantile", lambda: rolling.rolling_quantile(x, offsets, 2, _SHARE, out)),
     ]

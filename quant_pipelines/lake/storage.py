@@ -22,6 +22,9 @@ from quant_pipelines.lake.values import Trace, ignore
 STAGED_PREFIX = "_staged-"
 LOG_FOLDER = "_delta_log"
 _LOCK = "_writers.lock"
+# Written in larger pieces, a file gets fresh memory for the system's cache, in blocks that a virtual machine has to ask
+# its host for: measured 3.5 s for 1.3 GB, and 0.5 s where it takes what others have just given back.
+_WRITE_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,7 @@ class LocalStore:
 def _write_all(descriptor: int, content: pa.Buffer) -> None:
     rest = memoryview(content)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        rest = rest[os.write(descriptor, rest[:_WRITE_BYTES]) :]
 
 
 def _make_folder(folder: Path) -> None:

@@ -79,21 +79,24 @@ class SnapshotBuilder:
     def build(self, strategy: Strategy, cutoff: Session) -> Built:
         """What a training of the strategy may know at the close of the cutoff (`train_lineage_id`)."""
         self._require_closed(cutoff)
-        inputs = Inputs(market=self.market, lake=self.lake)
+        inputs = Inputs(market=self.market, lake=self.lake, threads=self.threads)
         recipe, tables = self._training_recipe(inputs, strategy, cutoff)
         return self._made(recipe, tables)
 
-    def infer(self, trained: Document, session: Session) -> Built:
-        """What the model of a training snapshot is asked about in one session (`infer_lineage_id`, S1-34)."""
+    def infer(self, trained: Document, session: Session, *, first: Session | None = None) -> Built:
+        """What the model of a training snapshot is asked about in a session, or in all from the first to it
+        (`infer_lineage_id`, S1-34)."""
         self._require_closed(session)
         self.registry.require({each.name: each.version for each in trained.recipe.features})
-        recipe, tables = self._inference_recipe(Inputs(market=self.market, lake=self.lake), trained, session)
+        inputs = Inputs(market=self.market, lake=self.lake, threads=self.threads)
+        recipe, tables = self._inference_recipe(inputs, trained, first or session, session)
         return self._made(recipe, tables, scale_of(trained, self.store))
 
     def serve_again(self, trained: Document, session: Session) -> Derived:
         """What serving would have been given in a session, from the table versions of the training; nothing is kept."""
-        inputs = Inputs(market=self.market, lake=self.lake, versions=trained.provenance.table_versions)
-        recipe, tables = self._inference_recipe(inputs, trained, session)
+        versions = trained.provenance.table_versions
+        inputs = Inputs(market=self.market, lake=self.lake, versions=versions, threads=self.threads)
+        recipe, tables = self._inference_recipe(inputs, trained, session, session)
         return derived(recipe, tables, scale=scale_of(trained, self.store), threads=self.threads)
 
     def _require_closed(self, session: Session) -> None:
@@ -139,17 +142,19 @@ class SnapshotBuilder:
         self._require_symbols(recipe.row_filter, frozen.opened, recipe)
         return recipe, frozen.opened
 
-    def _inference_recipe(self, inputs: Inputs, trained: Document, session: Session) -> tuple[Recipe, Tables]:
+    def _inference_recipe(
+        self, inputs: Inputs, trained: Document, first: Session, last: Session
+    ) -> tuple[Recipe, Tables]:
         model = trained.recipe
         calendar = self.market.sessions_calendar
-        reads_from = look_back(calendar, session, model.sequence_sessions - 1, earliest=min(inputs.priced))
-        frozen = _Frozen(self, inputs, calendar.sessions(reads_from, session))
+        reads_from = look_back(calendar, first, model.sequence_sessions - 1, earliest=min(inputs.priced))
+        frozen = _Frozen(self, inputs, calendar.sessions(reads_from, last))
         tables = frozen.tables(columns_by_table(model.features))
         update = {
             "purpose": "infer",
             "code_version": self.maker.code_version,
-            "cutoff": session,
-            "window_first": session,
+            "cutoff": last,
+            "window_first": first,
             "reads_from": reads_from,
             "tables": tables,
             "begun": begun(frozen.opened[tables[0].table], frozen.axis, self.market),

@@ -1,6 +1,7 @@
 """From a recipe to arrays. Building and verifying do the same thing, so that a difference is one of the data."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,16 +35,19 @@ class Derived:
 def derived(recipe: Recipe, tables: Tables, *, scale: Scale | None = None, threads: int) -> Derived:
     """The recipe's arrays; an inference brings the scale that its model was trained with."""
     layout = laid_out(recipe, tables)
-    samples = None if recipe.labels is None else sampled(recipe, recipe.labels, tables, layout)
+    draft = Draft.empty(np.dtype(np.float32), (layout.rows, len(recipe.features)))
+    block = draft.array
+    # Labels are found while the block is filled: neither needs the other, and both leave gaps on a core.
+    with ThreadPoolExecutor(1) as beside:
+        labelled = None if recipe.labels is None else beside.submit(sampled, recipe, recipe.labels, tables, layout)
+        gather(recipe, tables, layout, block, threads=threads)
+    samples = None if labelled is None else labelled.result()
     if samples is not None and samples.rows.size == 0:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in samples.left_out.items())
         raise NothingToLearn(
             f"No row of {recipe.strategy} can be learned from at {session_key(recipe.cutoff)} ({reasons}). "
             "Look at the labels and the universe of these sessions."
         )
-    draft = Draft.empty(np.dtype(np.float32), (layout.rows, len(recipe.features)))
-    block = draft.array
-    gather(recipe, tables, layout, block, threads=threads)
     split = None if samples is None else split_of(recipe, samples, layout)
     rows, fitted_on = _fitted_rows(layout, split)
     if scale is None:

@@ -31,8 +31,6 @@ class Draft:
         begins = len(header.getvalue())
         size = begins + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            memory.madvise(mmap.MADV_HUGEPAGE)
         content = np.frombuffer(memory, np.uint8)
         content[:begins] = np.frombuffer(header.getvalue(), np.uint8)
         return cls(content, content[begins:].view(dtype).reshape(shape), memory)

@@ -29,6 +29,7 @@ class Inputs:
     market: Market
     lake: Lake
     versions: Mapping[str, int] | None = None
+    threads: int = 1
 
     @cached_property
     def priced(self) -> dict[Session, str]:
@@ -49,7 +50,7 @@ class Inputs:
         version = None if found is None else found.version()
         if found is None or version is None:
             raise InputMissing.table(f"{self.market.name}/{table}")
-        return TableAt(found, version if self.versions is None else self.versions[table])
+        return TableAt(found, version if self.versions is None else self.versions[table], self.threads)
 
 
 def frozen_features(strategy: Strategy, registry: FeatureRegistry) -> tuple[FrozenFeature, ...]:

@@ -62,8 +62,8 @@ def sampled(recipe: Recipe, labels: FrozenLabels, tables: Tables, layout: Layout
     reasons = pc.value_counts(pc.fill_null(missing, "unknown")).to_pylist()
     chosen = np.flatnonzero(~absent & ~barred)
     chosen = chosen[np.lexsort((rows[chosen], layout.session[rows[chosen]]))]
-    kept = found.take(pa.array(taken[chosen]))
-    returns = [name for name in kept.column_names if name.startswith(_RETURN)]
+    returns = [name for name in found.column_names if name.startswith(_RETURN)]
+    kept = found.select([OPENS, RESOLVES, "value", "direction", *returns]).take(pa.array(taken[chosen]))
     has_returns = bool(returns) and _has(kept[returns[0]])
     return Samples(
         rows=rows[chosen],

@@ -81,7 +81,8 @@ class Verifier:
 
     def _opened(self, document: Document, table: FrozenTable) -> TableAt | None:
         found = self.lake.stored(document.recipe.market, table.table)
-        return None if found is None else TableAt(found, document.provenance.table_versions[table.table])
+        version = document.provenance.table_versions[table.table]
+        return None if found is None else TableAt(found, version, self.threads)
 
     def _arrays(self, document: Document) -> Iterator[Finding]:
         opened = {each.table: self._opened(document, each) for each in document.recipe.all_tables}

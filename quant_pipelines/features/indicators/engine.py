@@ -13,7 +13,7 @@ from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.features.indicators.catalogue import INDICATORS, History, Indicator, Window
 from quant_pipelines.features.panel import BarPanel, Bars
 from quant_pipelines.kernels.compiled import Doubles
-from quant_pipelines.kernels.moving import put
+from quant_pipelines.kernels.moving import put, squeeze
 
 LONGEST_WINDOW = 2_520
 
@@ -87,13 +87,14 @@ def _fill(bars: Bars, chosen: tuple[tuple[Indicator, Window], ...], sessions_per
 
     An interior NaN would poison some of TA-Lib's functions to the end and pass silently through others.
     """
-    traded = np.flatnonzero(~np.isnan(bars).any(axis=0))
-    if not traded.size:
+    kept = np.array(bars, np.float64, order="C")
+    places, runs = (np.empty(bars.shape[1] + more, np.int64) for more in (0, 1))
+    count, stretches = squeeze(kept, places, runs)
+    if count == 0:
         out[:] = np.nan
         return
-    runs = np.flatnonzero(np.diff(traded, prepend=-2, append=-2) != 1)
-    kept = np.ascontiguousarray(bars[:, traded], np.float64)
-    past = History(*kept, sessions_per_year=sessions_per_year)
+    traded, runs = places[:count], runs[: stretches + 1]
+    past = History(*kept[:, :count], sessions_per_year=sessions_per_year)
     row = 0
     for indicator, window in chosen:
         for values in indicator.compute(ta_lib(), past, window):

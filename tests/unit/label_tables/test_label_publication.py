@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from quant_pipelines.clock import FixedClock, SystemClock
@@ -68,15 +68,18 @@ def test_a_row_appears_in_the_session_that_closes_its_span_and_never_before(scen
     left=st.dictionaries(st.integers(0, 3), st.integers(0, LAST), max_size=2),
     cuts=st.sets(st.integers(1, LAST), max_size=6),
 )
+@example(seed=916477746, missing_bar="gap", left={0: 0}, cuts={18}).via("the last session of a piece has no bar at all")
 def test_labels_published_piece_by_piece_as_prices_arrive_are_those_published_at_once(
     scenes, seed, missing_bar, left, cuts
 ):
     """S3-18, S3-22: labels never change when the future is cut beyond their span; append equals full."""
     pieces, whole = scenes(seed, missing_bar, left), scenes(seed, missing_bar, left)
-    longest = longest_span()
+    oldest_open = 0
     for first, end in pairwise([0, *sorted(cuts), LAST + 1]):
         pieces.arrive(first, end - 1)
-        pieces.publish(max(0, first - longest), end - 1, known=end - 1)
+        pieces.publish(oldest_open, end - 1, known=end - 1)
+        # Counted from the last prices: of sessions after them nobody knew whether they would stay empty.
+        oldest_open = max(0, max(with_prices(pieces), default=0) + 1 - longest_span())
     whole.arrive()
     whole.publish()
     assert pieces.publisher().table.session_ids() == whole.publisher().table.session_ids()
