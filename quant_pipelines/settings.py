@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quant_pipelines.errors import OperatorActionRequired
@@ -14,6 +14,7 @@ from quant_pipelines.errors import OperatorActionRequired
 PROJECT_MARK = "workspace.yaml"
 POSTGRES_SCHEMES = ("postgresql://", "postgresql+psycopg2://", "postgres://")
 _POSTGRES_PORT = 5432
+_SHORTEST_TOKEN = 16
 
 _DEFAULT_PASSWORDS = frozenset({"", "admin", "changeme", "dagster", "password", "postgres", "root", "secret"})
 
@@ -67,6 +68,34 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the servers bind to; loopback unless you know why.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI.")
+    api_port: int = Field(default=8000, ge=1, le=65535, description="Port of the HTTP API.")
+    api_token: SecretStr | None = Field(default=None, description="Who knows it may send to the API; nobody without.")
+    api_token_file: Path | None = Field(default=None, description="File that holds QP_API_TOKEN.")
+    trigger_decay_sessions: int | None = Field(
+        default=None, ge=1, description="Sessions whose prediction errors count as recent, for every strategy (S1-42)."
+    )
+    trigger_decay_factor: float | None = Field(
+        default=None,
+        gt=1,
+        allow_inf_nan=False,
+        description="Recent errors over earlier ones that are a decay, for every strategy (S1-42).",
+    )
+    trigger_decay_least_values: int | None = Field(
+        default=None, ge=1, description="Sessions that must have errors for a decay, for every strategy (S1-42)."
+    )
+    trigger_decay_cooldown_sessions: int | None = Field(
+        default=None, ge=1, description="Sessions between two trainings for a decay, for every strategy (S1-42)."
+    )
+    slo_p95_ms: float = Field(
+        default=1000,
+        gt=0,
+        allow_inf_nan=False,
+        description="19 of 20 versions that score a session answer within so many milliseconds (S1-44).",
+    )
+    slo_least_observations: int = Field(
+        default=20, ge=1, description="Answers that there must be to be judged (S1-44)."
+    )
+    slo_sessions: int = Field(default=60, ge=1, description="How many of the last scorings are looked at (S1-44).")
     liquid_symbols: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,
         validation_alias="LIQUID_SYMBOLS",
@@ -93,7 +122,9 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _one_database(self) -> "Settings":
+    def _one_of_each(self) -> "Settings":
+        if self.api_token and self.api_token_file:
+            raise ValueError("QP_API_TOKEN and QP_API_TOKEN_FILE are both set; keep one")
         if self.database_url and self.database_url_file:
             raise ValueError("QP_DATABASE_URL and QP_DATABASE_URL_FILE are both set; keep one")
         if self.mlflow_database_url and self.mlflow_database_url_file:
@@ -137,6 +168,18 @@ class Settings(BaseSettings):
     def model_key_path(self) -> Path:
         """The key that signs models. It never lies where the models do."""
         return (self.project / (self.model_key_file or self.home_path / "keys" / "model.key")).resolve()
+
+    @cached_property
+    def api_secret(self) -> str | None:
+        """The token of the API, long enough not to be guessed."""
+        given = None if self.api_token is None else self.api_token.get_secret_value()
+        token = read_secret(self.api_token_file) if self.api_token_file else given
+        if token is not None and len(token) < _SHORTEST_TOKEN:
+            raise BadSetting(
+                f"The API's token has {len(token)} characters, {_SHORTEST_TOKEN} or more are needed. Make one with "
+                "`openssl rand -hex 32`."
+            )
+        return token
 
     @cached_property
     def lake_options(self) -> dict[str, str]:

@@ -3,9 +3,11 @@
 from quant_pipelines.models.data import Examples, Inputs
 from quant_pipelines.models.failures import (
     BadParameter,
+    BatchTooLarge,
     DeviceMissing,
     Diverged,
     NotLearnable,
+    OutOfMemory,
     StateRefused,
     TrainingStopped,
     UnknownModel,
@@ -34,6 +36,7 @@ __all__ = [
     "ONE_THREAD",
     "QLIB_CLASSES",
     "BadParameter",
+    "BatchTooLarge",
     "Description",
     "DeviceMissing",
     "Diverged",
@@ -47,6 +50,7 @@ __all__ = [
     "ModelSettings",
     "ModelSpec",
     "NotLearnable",
+    "OutOfMemory",
     "Parameter",
     "Prepares",
     "Range",

@@ -30,7 +30,8 @@ _STEPS = {
     State.CANARY: (State.DEPLOYED, State.ROLLED_BACK),
     State.DEPLOYED: (State.RETIRED, State.ROLLED_BACK),
     State.REJECTED: (),
-    State.RETIRED: (),
+    # A rollback brings the version before back: it was live, left without fault, and is live again.
+    State.RETIRED: (State.DEPLOYED,),
     State.ROLLED_BACK: (),
 }
 # Anything may fail, once.

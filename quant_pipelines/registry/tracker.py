@@ -67,8 +67,16 @@ class Tracker(Protocol):
         parent: str | None = None,
     ) -> TrackedRun: ...
 
-    def resume(self, run_id: str) -> TrackedRun:
-        """The run again, e.g. after its process has died."""
+    def run(self, run_id: str) -> TrackedRun:
+        """The run as it is, open or ended: to end it after its process has died, or to put another file beside it."""
+        ...
+
+    def running(self, tag: str) -> Mapping[str, str]:
+        """What the tag says of every run that has it and has not ended, by the run's id."""
+        ...
+
+    def abandon(self, run_id: str, status: Status, *, why: str) -> bool:
+        """End a run on behalf of a process that is gone; False where it has ended by itself."""
         ...
 
 

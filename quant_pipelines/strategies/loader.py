@@ -105,9 +105,15 @@ def _generated(fields: Mapping[str, Any], name: str, symbol: str, years: int) ->
 
 def _with_plain_kind(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The entry with today's name of the model kind."""
-    model = entry.get("model")
-    kind = kind_named(str(model.get("kind"))) if isinstance(model, dict) else None
-    return {**entry, "model": {**model, "kind": kind.name}} if isinstance(model, dict) and kind else dict(entry)
+    return {**entry, "model": _plain(entry["model"])} if "model" in entry else dict(entry)
+
+
+def _plain(model: object) -> object:
+    if not isinstance(model, dict):
+        return model
+    kind = kind_named(str(model.get("kind")))
+    plain = {**model, "kind": kind.name} if kind else dict(model)
+    return {**plain, "fallback": _plain(model["fallback"])} if "fallback" in model else plain
 
 
 def _strategy(
@@ -130,7 +136,10 @@ def _unknown_names(document: Document, at: Location, entry: Mapping[str, Any], k
         for place, name in enumerate(entry["features"]):
             yield from _unknown(document, (*at, "features", place), name, names, "feature", shown=registry.sets)
     if isinstance(entry.get("model"), dict):
-        yield from _model_mistakes(document, at, entry["model"], entry.get("label_set"))
+        label_set = entry.get("label_set")
+        yield from _model_mistakes(document, at, ("model",), entry["model"], label_set)
+        if isinstance(simpler := entry["model"].get("fallback"), dict):
+            yield from _model_mistakes(document, at, ("model", "fallback"), simpler, label_set)
 
 
 def _unknown(
@@ -144,16 +153,18 @@ def _unknown(
     yield document.problem(at, f"found the unknown {what} {found!r}; {hint}")
 
 
-def _model_mistakes(document: Document, at: Location, model: Mapping[str, Any], label_set: object) -> Iterator[Problem]:
+def _model_mistakes(
+    document: Document, at: Location, where: Location, model: Mapping[str, Any], label_set: object
+) -> Iterator[Problem]:
     name = model.get("kind")
     kind = kind_named(name) if isinstance(name, str) else None
     if isinstance(name, str) and kind is None:
         text = refusal_of(name) or f"found the unknown model kind {name!r}; {closest(name, MODEL_KINDS)}"
-        yield document.problem((*at, "model", "kind"), text)
+        yield document.problem((*at, *where, "kind"), text)
     if kind is None:
         return
-    yield from _unknown(document, (*at, "model", "preset"), model.get("preset"), kind.preset_names, "preset")
-    yield from _wrong_parameters(document, (*at, "model", "hyperparameters"), model.get("hyperparameters"), kind)
+    yield from _unknown(document, (*at, *where, "preset"), model.get("preset"), kind.preset_names, "preset")
+    yield from _wrong_parameters(document, (*at, *where, "hyperparameters"), model.get("hyperparameters"), kind)
     if kind.needs_label_set is not None and label_set != kind.needs_label_set:
         text = f"found {label_set!r}, but {kind.name} learns {kind.needs_label_set!r} alone; name that"
         yield document.problem((*at, "label_set"), text)

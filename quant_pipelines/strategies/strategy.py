@@ -9,7 +9,7 @@ from quant_pipelines.calendars import Calendar, Session
 from quant_pipelines.digest import digest_json
 from quant_pipelines.documents import Entry
 from quant_pipelines.features.registry import Feature, FeatureRegistry, FeatureSet
-from quant_pipelines.models import DEFAULT, ModelSpec, Value, spec_named
+from quant_pipelines.models import DEFAULT, ModelSpec, Value, kind_named, spec_named
 from quant_pipelines.strategies.policies import Deployment, Retrain
 
 _MONTHS = 12
@@ -33,12 +33,28 @@ class Choice(Entry, frozen=True):
         return self
 
 
-class Model(Entry, frozen=True):
-    """The kind of model, and its hyper-parameters over those of a preset."""
+class Fallback(Entry, frozen=True):
+    """A kind of model, and its hyper-parameters over those of a preset."""
 
     kind: str
     preset: str = DEFAULT
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
+
+
+class Model(Fallback, frozen=True):
+    """The kind that is trained, and the one that is trained instead where it diverges or memory runs out (S2-110)."""
+
+    fallback: Fallback | None = None
+
+    @model_validator(mode="after")
+    def _sees_enough(self) -> "Model":
+        seen, wanted = _sessions(self), None if self.fallback is None else _sessions(self.fallback)
+        if seen is not None and wanted is not None and wanted > seen:
+            raise ValueError(
+                f"the fallback sees {wanted} sessions, but a snapshot for {self.kind} has {seen}; "
+                "name one that sees no more"
+            )
+        return self
 
 
 class TrainingWindow(Entry, frozen=True):
@@ -132,6 +148,11 @@ class Strategy(Entry, frozen=True):
     def ladder(self) -> tuple[int, ...]:
         return self.deployment.ladder or self.kind.ladder
 
+    @property
+    def rollout_policy(self) -> Deployment:
+        """The deployment policy with the ladder that counts."""
+        return self.deployment.model_copy(update={"ladder": self.ladder})
+
     def chosen(self, registry: FeatureRegistry) -> list[tuple[FeatureSet, tuple[Feature, ...]]]:
         """The sets and their features in the registry's order, whatever the order in which they were named."""
         wanted = set(self.features)
@@ -147,6 +168,13 @@ class Strategy(Entry, frozen=True):
         value = self.model_dump(mode="json")
         value["features"] = sorted(set(self.features))
         value["model"]["hyperparameters"] = self.parameters
+        simpler = self.model.fallback
+        if simpler is None:
+            # A strategy without one keeps its id.
+            del value["model"]["fallback"]
+        else:
+            chosen = spec_named(simpler.kind).parameters(simpler.preset, simpler.hyperparameters)
+            value["model"]["fallback"]["hyperparameters"] = chosen
         value["deployment"]["ladder"] = list(self.ladder)
         if self.universe.symbols is not None:
             value["universe"]["symbols"] = sorted(self.universe.symbols)
@@ -156,6 +184,14 @@ class Strategy(Entry, frozen=True):
     def digest(self) -> str:
         """The configuration's name."""
         return digest_json(self.configuration)
+
+
+def _sessions(model: Fallback) -> int | None:
+    """How many sessions a prediction sees; None where the model has mistakes, which are told elsewhere."""
+    kind = kind_named(model.kind)
+    if kind is None or kind.mistakes(model.hyperparameters):
+        return None
+    return kind.sessions(kind.parameters(model.preset, model.hyperparameters))
 
 
 def _months_before(session: Session, months: int) -> Session:

@@ -7,15 +7,15 @@ from quant_pipelines.training.comparison import (
     compare,
     comparison_page,
 )
-from quant_pipelines.training.data import Material, inputs_of, material_of, task_of
+from quant_pipelines.training.data import Material, material_of, task_of
 from quant_pipelines.training.engine import Engine, Trained, TrainingTookTooLong
-from quant_pipelines.training.features import analyze_feature_correlations, extract_feature_importance
-from quant_pipelines.training.judging import Difference, differences, misfits, stored_model
+from quant_pipelines.training.features import analyze_feature_correlations
+from quant_pipelines.training.judging import Difference, differences
 from quant_pipelines.training.ledger import Count, Ledger
 from quant_pipelines.training.order import Order, order_for
 from quant_pipelines.training.page import curves_png, headline, importance_png, training_page
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
-from quant_pipelines.training.report import TrainingReport
+from quant_pipelines.training.report import TrainingReport, extract_feature_importance
 from quant_pipelines.training.search import NothingFound, Searcher, open_searcher
 from quant_pipelines.training.search_record import SearchRuns
 from quant_pipelines.training.search_result import (
@@ -29,6 +29,7 @@ from quant_pipelines.training.search_result import (
 from quant_pipelines.training.search_settings import BadSearch, Search
 from quant_pipelines.training.search_tracking import TrackedTrials
 from quant_pipelines.training.shelf import Shelf, open_shelf
+from quant_pipelines.training.surroundings import Surroundings, surroundings, surroundings_of
 from quant_pipelines.training.trainer import Published, Trainer, content_id, report_of
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Searcher",
     "Shelf",
     "Stage",
+    "Surroundings",
     "TrackedTrials",
     "Trained",
     "Trainer",
@@ -71,14 +73,13 @@ __all__ = [
     "extract_feature_importance",
     "headline",
     "importance_png",
-    "inputs_of",
     "material_of",
-    "misfits",
     "open_searcher",
     "open_shelf",
     "order_for",
     "report_of",
-    "stored_model",
+    "surroundings",
+    "surroundings_of",
     "task_of",
     "to_all",
     "training_page",

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant_pipelines.labels import LABEL_SETS, average_uniqueness, exponential_decay
-from quant_pipelines.models import Examples, Inputs, ModelSettings, ModelSpec, NotLearnable, Task
+from quant_pipelines.models import Examples, ModelSettings, ModelSpec, NotLearnable, Task
+from quant_pipelines.serving import inputs_of
 from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.snapshots.loading import LabelArrays, PartName
 from quant_pipelines.strategies import Training
@@ -68,30 +69,19 @@ def samples_to_learn(arrays: SnapshotArrays, settings: ModelSettings) -> dict[Pa
     return {name: rows[whole[rows]] for name in parts for rows in (arrays.part(name),)}
 
 
-def inputs_of(arrays: SnapshotArrays, settings: ModelSettings, samples: Places) -> Inputs:
-    """Samples of a snapshot, by number, as a model reads them."""
-    rows = arrays.samples[samples]
-    return Inputs(
-        block=arrays.block,
-        ends=rows,
-        sessions=arrays.session[rows].astype(np.int64),
-        columns=arrays.columns,
-        length=settings.length,
-    )
-
-
 def part_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training, samples: Places) -> Part:
     """Samples of a snapshot, by number, with what came after and how much each counts among them."""
     labels = _there(arrays.labels)
     examples = Examples(
         inputs=inputs_of(arrays, settings, samples),
-        target=_target(labels, settings.task, samples),
+        target=target_of(labels, settings.task, samples),
         weight=_weights(arrays, labels, training, samples),
     )
     return Part(examples=examples, value=labels.value[samples])
 
 
-def _target(labels: LabelArrays, task: Task, samples: Places) -> NDArray[Any]:
+def target_of(labels: LabelArrays, task: Task, samples: Places) -> NDArray[Any]:
+    """What came, in the units of the task."""
     if task.kind == "numbers":
         found = labels.value[:, None] if task.outputs == 1 else labels.returns
         return _there(found)[samples].astype(np.float32)

@@ -1,7 +1,7 @@
 """The one entry of every training: prepare, configure, train, evaluate, and say how far it is."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from quant_pipelines.clock import Clock
@@ -9,9 +9,14 @@ from quant_pipelines.evaluation.metrics import Judged, measured
 from quant_pipelines.models import Files, Fitting, Forecaster, History, Machine, Step, TrainingStopped, spec_named
 from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.training.data import Material, Part, material_of
+from quant_pipelines.training.features import analyze_feature_correlations
 from quant_pipelines.training.order import Order
 from quant_pipelines.training.progress import Announcer, Listener, Stage
 from quant_pipelines.training.report import Epoch, TrainingReport
+
+# In the report's facts: why a training was not the one that was asked for.
+ADJUSTED = "adjusted"
+_CLOSEST_PAIRS = 50
 
 
 class TrainingTookTooLong(TrainingStopped):
@@ -97,7 +102,7 @@ class Engine:
             total_epochs=len(history.steps),
             best_epoch=history.best,
             final_metrics=measures_of(model, material, order.machine),
-            training_history=tuple(Epoch(number=each.number, metrics=dict(each.metrics)) for each in history.steps),
+            training_history=_epochs(history.steps),
             hyperparameters=dict(order.settings.parameters),
             data_info={
                 "snapshot": order.snapshot_id,
@@ -111,12 +116,38 @@ class Engine:
                 "weights": material.train.examples.weight is not None,
                 "cv_performed": False,
                 "size": described.size,
+                **({} if order.adjusted is None else {ADJUSTED: order.adjusted}),
                 **described.facts,
             },
             feature_importance=importance,
+            feature_correlations=tuple(analyze_feature_correlations(material.train.examples.inputs)[:_CLOSEST_PAIRS]),
             importance_is=str(described.facts.get("importance", "")) or None,
             created_at=self.clock.now(),
         )
+
+
+def report_of_failure(
+    order: Order, steps: Sequence[Step], error: BaseException, *, seconds: float, clock: Clock
+) -> TrainingReport:
+    """How far a training got that did not end well, and why (S2-90, S3-66). No step of it was kept."""
+    return TrainingReport(
+        model_id=order.training_id,
+        model_name=order.model_name,
+        model_kind=order.settings.kind,
+        training_duration=seconds,
+        total_epochs=len(steps),
+        best_epoch=0,
+        final_metrics={},
+        training_history=_epochs(steps),
+        hyperparameters=dict(order.settings.parameters),
+        data_info={"snapshot": order.snapshot_id, "columns": len(order.settings.columns)},
+        error_info=f"{type(error).__name__}: {error}",
+        created_at=clock.now(),
+    )
+
+
+def _epochs(steps: Sequence[Step]) -> tuple[Epoch, ...]:
+    return tuple(Epoch(number=each.number, metrics=dict(each.metrics)) for each in steps)
 
 
 def measures_of(model: Forecaster, material: Material, machine: Machine) -> dict[str, float]:

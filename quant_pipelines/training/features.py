@@ -1,24 +1,13 @@
-"""What features have to do with each other, and with what a model learned (S0-05, S0-07)."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+"""What features have to do with each other (S0-05, S0-07)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant_pipelines.models import Description, Inputs
+from quant_pipelines.models import Inputs
+from quant_pipelines.training.report import Pair
 
 # Enough rows for a correlation that is known to a hundredth.
-_ROWS = 50_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """Two features and their correlation over rows in which both are known."""
-
-    first: str
-    second: str
-    correlation: float
+_ROWS = 10_000
 
 
 def analyze_feature_correlations(inputs: Inputs, *, at_least: float = 0.9) -> list[Pair]:
@@ -32,15 +21,6 @@ def analyze_feature_correlations(inputs: Inputs, *, at_least: float = 0.9) -> li
         for a, b in zip(first.tolist(), second.tolist(), strict=True)
     ]
     return sorted(pairs, key=lambda pair: (-abs(pair.correlation), pair.first, pair.second))
-
-
-def extract_feature_importance(described: Description) -> Mapping[str, float]:
-    """Each feature's share of the importance, the greatest first; empty where the model knows none."""
-    found = described.importance or {}
-    total = sum(abs(value) for value in found.values())
-    if total == 0:
-        return dict.fromkeys(found, 0.0)
-    return {name: abs(value) / total for name, value in sorted(found.items(), key=lambda item: -abs(item[1]))}
 
 
 def _correlations(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,10 +1,10 @@
-"""What must hold of a stored version: it is as signed, it fits its snapshot, and it predicts as its report says."""
+"""What must hold of a stored version: it predicts as its report says."""
 
 from dataclasses import dataclass
 
-from quant_pipelines.models import ONE_THREAD, Forecaster, Machine, spec_named
-from quant_pipelines.registry import Manifest, ModelStore, compatible, settings_of
-from quant_pipelines.snapshots import Document, SnapshotArrays
+from quant_pipelines.models import ONE_THREAD, Forecaster, Machine
+from quant_pipelines.registry import Manifest, settings_of
+from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.strategies import Training
 from quant_pipelines.training.data import material_of
 from quant_pipelines.training.engine import measures_of
@@ -18,24 +18,6 @@ class Difference:
     measure: str
     reported: float
     found: float
-
-
-def stored_model(models: ModelStore, name: str, which: int | str) -> tuple[Manifest, Forecaster]:
-    """A version that was verified before a byte of it was parsed, and its model."""
-    packed = models.load(name, which)
-    return packed.manifest, packed.model()
-
-
-def misfits(manifest: Manifest, document: Document) -> list[str]:
-    """What keeps the model from reading the snapshot, in words."""
-    recipe = document.recipe
-    return compatible(
-        manifest,
-        columns=recipe.columns,
-        feature_versions={each.name: each.version for each in recipe.features},
-        length=spec_named(manifest.kind).sessions(manifest.parameters),
-        label_set=None if recipe.labels is None else recipe.labels.label_set,
-    )
 
 
 def differences(

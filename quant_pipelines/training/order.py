@@ -1,12 +1,16 @@
 """What is to be trained: everything that decides the result, and its name."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from quant_pipelines.digest import digest_json
 from quant_pipelines.models import ONE_THREAD, Machine, ModelSettings, Values, spec_named
 from quant_pipelines.snapshots import Document
-from quant_pipelines.strategies import Strategy
+from quant_pipelines.strategies import Model, Strategy
 from quant_pipelines.training.data import task_of
+
+BATCH_SIZE = "batch_size"
+# Below that a step learns from chance.
+LEAST_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,8 @@ class Order:
     seed: int
     code_version: str
     machine: Machine = ONE_THREAD
+    # Why it is not what was asked for; no part of the id, since the same settings give the same model.
+    adjusted: str | None = None
 
     @property
     def model_name(self) -> str:
@@ -38,6 +44,30 @@ class Order:
                 "training": self.strategy.training.model_dump(mode="json"),
             }
         )
+
+    def with_smaller_batch(self, tried: int) -> "Order | None":
+        """The same with half of the rows that were too many; None where that would be hardly any (S2-110)."""
+        asked, smaller = self.settings.parameters.get(BATCH_SIZE), tried // 2
+        if asked is None or smaller < LEAST_BATCH:
+            return None
+        settings = replace(self.settings, parameters={**self.settings.parameters, BATCH_SIZE: smaller})
+        why = f"{BATCH_SIZE} {smaller} and not {asked}, since memory ran out over {tried} rows"
+        return replace(self, settings=settings, adjusted=self._and(why))
+
+    def with_fallback(self, reason: str) -> "Order | None":
+        """The kind that the strategy names for where its own cannot be trained; None without one (S2-110)."""
+        simpler = self.strategy.model.fallback
+        if simpler is None:
+            return None
+        model = Model(kind=simpler.kind, preset=simpler.preset, hyperparameters=simpler.hyperparameters)
+        spec, strategy = spec_named(simpler.kind), self.strategy.model_copy(update={"model": model})
+        task = task_of(spec, strategy.label_set)
+        settings = spec.settings(task, self.settings.columns, chosen=simpler.hyperparameters, preset=simpler.preset)
+        why = f"{spec.name} and not {self.settings.kind}, since {reason}"
+        return replace(self, strategy=strategy, settings=settings, adjusted=self._and(why))
+
+    def _and(self, why: str) -> str:
+        return why if self.adjusted is None else f"{self.adjusted}; {why}"
 
 
 def order_for(

@@ -15,6 +15,7 @@ from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.training.ledger import Ledger
 from quant_pipelines.training.order import Order
 from quant_pipelines.training.search_folds import Fold, folds_of
+from quant_pipelines.training.search_overfitting import overfitting_of
 from quant_pipelines.training.search_record import Record, held_record
 from quant_pipelines.training.search_result import (
     Deflation,
@@ -129,6 +130,7 @@ def _result(study: str, running: Running, record: Record, sampling: Sampling, *,
         trials=rows,
         importance=sampling.importance(),
         deflation=_deflation(rows, [_value(each) for each in done]),
+        overfitting=overfitting_of(rows, running.objective),
         seconds=spent,
     )
 

@@ -12,13 +12,17 @@ State = Literal["completed", "pruned", "failed", "cut"]
 
 
 class TrialRow(Entry, frozen=True):
-    """One trial. `values` are those of the folds that were tested, `value` is their mean where all were."""
+    """One trial. `values` are those of the folds that were tested, `value` is their mean where all were.
+
+    `by_session` is what the values are means of, fold after fold; null where a session could not be ranked.
+    """
 
     number: int
     parameters: dict[str, Value]
     state: State
     value: float | None = None
     values: tuple[float, ...] = ()
+    by_session: tuple[float | None, ...] = ()
     seconds: float = 0.0
     reason: str | None = None
 
@@ -31,6 +35,15 @@ class Deflation(Entry, frozen=True):
     pruned: int
     failed: int
     variance: float | None
+
+
+class Overfitting(Entry, frozen=True):
+    """How often the best trial of one half of the sessions is below the median of the other; null: see `words`."""
+
+    probability: float | None
+    trials: int
+    sessions: int
+    words: str
 
 
 class SearchResult(Entry, frozen=True):
@@ -51,6 +64,7 @@ class SearchResult(Entry, frozen=True):
     # Each hyper-parameter's share of what the values differ by; None where there were too few trials to tell.
     importance: dict[str, float] | None
     deflation: Deflation
+    overfitting: Overfitting
     seconds: float
 
     @property

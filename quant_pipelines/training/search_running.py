@@ -14,6 +14,7 @@ from quant_pipelines.models import Fitting, ModelSpec, NotLearnable, Prepares, S
 from quant_pipelines.training.ledger import End, Ledger
 from quant_pipelines.training.order import Order
 from quant_pipelines.training.search_folds import Fold
+from quant_pipelines.training.search_overfitting import session_values
 from quant_pipelines.training.search_record import Record
 from quant_pipelines.training.search_result import SearchListener, SearchProgress, State, TrialLog, TrialRow
 from quant_pipelines.training.search_sampling import Sampling
@@ -49,6 +50,14 @@ class Running:
         return replace(self.order, settings=replace(settings, parameters={**settings.parameters, **parameters}))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """The objective of one fold's test, and what it is the mean of, where it is one."""
+
+    value: float
+    by_session: tuple[float | None, ...]
+
+
 class Folds:
     """Fits and judges one fold at a time; what a kind can prepare is prepared once for all trials."""
 
@@ -57,8 +66,8 @@ class Folds:
         self._prepared: dict[int, Any] = {}
         self._locks = [Lock() for _ in running.folds]
 
-    def value(self, place: int, order: Order, watch: Callable[[Step], None]) -> float:
-        """The objective of a fold's test after learning from its training part."""
+    def tested(self, place: int, order: Order, watch: Callable[[Step], None]) -> Tested:
+        """What a fold's test says after learning from its training part."""
         running, fold = self._running, self._running.folds[place]
         model = running.spec.make(order.settings, None)
         fitting = Fitting(seed=order.seed, machine=order.machine, watch=watch)
@@ -80,7 +89,7 @@ class Folds:
                 f"Fold {place + 1} has no {running.objective}: the forecasts of each session are all the same, or not "
                 "finite."
             )
-        return found
+        return Tested(value=found, by_session=session_values(judged, running.objective))
 
     def _prepare(self, place: int, model: Prepares, fitting: Fitting) -> Any:
         with self._locks[place]:
@@ -150,21 +159,23 @@ class Trials:
 
     def _tried(self, number: int) -> TrialRow:
         """Run one trial; whatever was refused is its end, not that of the search."""
-        began, values = self._running.seconds(), list[float]()
+        began, tested = self._running.seconds(), list[Tested]()
 
         def row(state: State, reason: str | None = None) -> TrialRow:
+            values = tuple(each.value for each in tested)
             return TrialRow(
                 number=number,
                 parameters=self._record.parameters[number],
                 state=state,
                 value=float(np.mean(values)) if state == "completed" else None,
-                values=tuple(values),
+                values=values,
+                by_session=tuple(one for each in tested for one in each.by_session),
                 seconds=self._running.seconds() - began,
                 reason=reason,
             )
 
         try:
-            return row(*self._tested(number, values))
+            return row(*self._tested(number, tested))
         except SearchTimeSpent as error:
             return row("cut", str(error))
         except (QuantPipelinesError, MemoryError) as error:
@@ -176,11 +187,12 @@ class Trials:
             self._end(row("failed", f"{type(error).__name__}: {error}"))
             raise
 
-    def _tested(self, number: int, values: list[float]) -> tuple[State, str | None]:
+    def _tested(self, number: int, tested: list[Tested]) -> tuple[State, str | None]:
         running, last = self._running, len(self._running.folds) - 1
         order = running.order_of(self._record.parameters[number])
         for place in range(last + 1):
-            values.append(self._folds.value(place, order, self._watch))
+            tested.append(self._folds.tested(place, order, self._watch))
+            values = [each.value for each in tested]
             with self._lock:
                 hopeless = self._sampling.is_hopeless(number, values) and running.search.pruning
                 self._tell(number, "tested", f"Fold {place + 1}: {running.objective} {values[-1]:.6g}.")

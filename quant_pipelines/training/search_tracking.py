@@ -21,7 +21,7 @@ class TrackedTrials:
     """One run for the search, and one below it for each trial."""
 
     def __init__(self, tracker: Tracker, order: Order, *, tags: Mapping[str, str]) -> None:
-        self._tracker, self._market = tracker, order.strategy.market
+        self._tracker, self._market, self._tags = tracker, order.strategy.market, tags
         self.run = tracker.start(
             self._market,
             f"{order.strategy.name} search",
@@ -32,7 +32,9 @@ class TrackedTrials:
         self._lock = Lock()
 
     def begin(self, number: int, parameters: Mapping[str, Value]) -> None:
-        run = self._tracker.start(self._market, f"trial {number}", params=parameters, parent=self.run.id)
+        run = self._tracker.start(
+            self._market, f"trial {number}", params=parameters, tags=self._tags, parent=self.run.id
+        )
         with self._lock:
             self._begun[number] = run
 

@@ -1,35 +1,39 @@
 """One training with everything around it: watched in MLflow, counted in the ledger, kept in the model store."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
+from typing import Any
 
 from quant_pipelines.clock import Clock
 from quant_pipelines.digest import digest_json
 from quant_pipelines.errors import DependencyFailed, StoreDamaged
 from quant_pipelines.lake import Fence
+from quant_pipelines.models import BatchTooLarge, Diverged, OutOfMemory, Step
 from quant_pipelines.registry import Manifest, ModelStore, StoredTask, TrackedRun, Tracker, Version, pack
 from quant_pipelines.snapshots import Document, SnapshotArrays
-from quant_pipelines.training.engine import Engine, Trained, end_of
+from quant_pipelines.training.engine import ADJUSTED, Engine, Trained, end_of, report_of_failure
 from quant_pipelines.training.ledger import Ledger
 from quant_pipelines.training.order import Order
 from quant_pipelines.training.page import training_page
 from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
 from quant_pipelines.training.shelf import Shelf, ShelfDamaged, Waiting
+from quant_pipelines.training.surroundings import DEVICE, PROCESSOR, THREADS, libraries, processor
 
 REPORT, REPORT_FILE, PAGE_FILE = "report", "training_report.json", "training_report.html"
 _ERROR_LENGTH = 2_000
-# Whose versions can change a result: written down with every model.
-_LIBRARIES = ("numpy", "torch", "lightgbm", "xgboost", "xgboost-cpu", "scikit-learn", "safetensors", "pyqlib")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A stored version with its report, and whether it had to be trained now; `damage` is that of the one before."""
+    """A stored version with its report, and whether it had to be trained now; `damage` is that of the one before.
 
+    `order` is what was trained in the end; its `adjusted` says why that is not what was asked for, where it is not.
+    """
+
+    order: Order
     version: Version
     manifest: Manifest
     report: TrainingReport
@@ -72,15 +76,32 @@ class Trainer:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def train(self, order: Order, document: Document, arrays: SnapshotArrays) -> Published:
-        """The stored version of this order. One that is damaged is trained again, and that is told."""
+        """The stored version of this order. One that is damaged is trained again, and that is told.
+
+        Where memory runs out over a batch, half of it is ordered instead; where that does not help, or the training
+        diverges, the strategy's fallback. Each is another training, under its own id.
+        """
+        while True:
+            try:
+                return self._published(order, document, arrays)
+            except (OutOfMemory, Diverged) as error:
+                other = _instead(order, error)
+                if other is None:
+                    raise
+                self._tell(other, f"{error} Training again with {other.adjusted}.")
+                order = other
+
+    def _published(self, order: Order, document: Document, arrays: SnapshotArrays) -> Published:
         stored, damage = self._intact(order)
-        run = self._run(order) if stored is None else self.tracker.resume(stored.run_id)
+        run = self._run(order) if stored is None else self.tracker.run(stored.run_id)
         version = self._stored(order, document, arrays, run) if stored is None else stored
         # Also where it was stored before: the process that stored it may have died before it could end its run.
+        run.set_tags({"stage": Stage.COMPLETED})
         run.end("FINISHED")
         self.shelf.drop(order)
         manifest = self.models.load(version.model, version.number).manifest
         return Published(
+            order=order,
             version=version,
             manifest=manifest,
             report=report_of(manifest),
@@ -108,10 +129,11 @@ class Trainer:
         else:
             trained = waiting.trained
             _replay(trained.report, run)
-            _hand_over(self.tracker.resume(waiting.run_id), run)
+            _hand_over(self.tracker.run(waiting.run_id), run)
         run.log_metrics(trained.report.final_metrics, step=trained.report.best_epoch)
-        run.log_text(trained.report.model_dump_json(indent=2), REPORT_FILE)
-        run.log_text(training_page(trained.report), PAGE_FILE)
+        _log_report(run, trained.report)
+        for name, content in _artifacts(trained.report).items():
+            run.log_text(json.dumps(content, indent=2), name)
         packed = pack(_manifest(trained, document), trained.files)
         with self.fence():
             return self.models.save(packed, run.id, actor=self.actor)
@@ -121,27 +143,30 @@ class Trainer:
         try:
             return self.shelf.find(order)
         except ShelfDamaged as damage:
-            told = Progress(model_id=order.training_id, percent=0.0, stage=Stage.NOT_STARTED, message=str(damage))
-            self.listener(told)
+            self._tell(order, str(damage))
             self.shelf.drop(order)
             return None
 
+    def _tell(self, order: Order, message: str) -> None:
+        self.listener(Progress(model_id=order.training_id, percent=0.0, stage=Stage.NOT_STARTED, message=message))
+
     def _attempt(self, order: Order, arrays: SnapshotArrays, run: TrackedRun) -> Trained:
         """Train, and put on record how it ended: even where the process is told to end."""
-        began = self.ledger.began(order)
+        began, steps = self.ledger.began(order), list[Step]()
         engine = Engine(
             clock=self.clock,
-            listener=to_all((self.listener, _watched(run))),
+            listener=to_all((_kept_in(steps), self.listener, _watched(run))),
             stop=self.stop,
             longest_seconds=order.strategy.retrain.longest_seconds,
         )
+        started = engine.seconds()
         try:
             trained = engine.train(order, arrays)
         except BaseException as error:
-            stage = end_of(error)
+            stage, seconds = end_of(error), engine.seconds() - started
             outcome = "stopped" if stage is Stage.STOPPED else "failed"
             self.ledger.ended(began, order, outcome, reason=f"{type(error).__name__}: {error}")
-            _end(run, stage, error)
+            _end(run, stage, error, report_of_failure(order, steps, error, seconds=seconds, clock=self.clock))
             raise
         self.ledger.ended(began, order, "completed", metrics=trained.report.final_metrics)
         return trained
@@ -152,21 +177,53 @@ class Trainer:
             "market": order.strategy.market,
             "training_id": order.training_id,
             "train_lineage_id": order.snapshot_id,
+            **({} if order.adjusted is None else {ADJUSTED: order.adjusted}),
             **self.tags,
         }
         params = {"kind": order.settings.kind, "seed": order.seed, **order.settings.parameters}
         return self.tracker.start(order.strategy.market, order.strategy.name, params=params, tags=tags)
 
 
+def _instead(order: Order, error: OutOfMemory | Diverged) -> Order | None:
+    """What may be trained where this could not be; None where only a person can help."""
+    smaller = order.with_smaller_batch(error.rows) if isinstance(error, BatchTooLarge) else None
+    return smaller or order.with_fallback("it diverged" if isinstance(error, Diverged) else "memory ran out")
+
+
+def _artifacts(report: TrainingReport) -> dict[str, Any]:
+    """What features are to each other and to the model, as files (S0-07)."""
+    return {
+        "feature_correlations.json": [each.model_dump() for each in report.feature_correlations],
+        "feature_importance.json": report.importance_shares,
+    }
+
+
 def _watched(run: TrackedRun) -> Listener:
-    """Every step's measures live, with the progress and the time that is left (S2-26, S2-47)."""
+    """How far it is, and every step's measures live with the time that is left (S2-21, S2-26, S2-47)."""
+    last = 0
 
     def listener(progress: Progress) -> None:
+        nonlocal last
+        found = {"progress_percent": progress.percent}
         if progress.step is not None:
-            extra = {"progress_percent": progress.percent, "remaining_seconds": progress.remaining_seconds or 0.0}
-            run.log_metrics({**progress.step.metrics, **extra}, step=progress.step.number)
+            last = progress.step.number
+            found |= {**progress.step.metrics, "remaining_seconds": progress.remaining_seconds or 0.0}
+        run.log_metrics(found, step=last)
 
     return listener
+
+
+def _kept_in(steps: list[Step]) -> Listener:
+    def listener(progress: Progress) -> None:
+        if progress.step is not None:
+            steps.append(progress.step)
+
+    return listener
+
+
+def _log_report(run: TrackedRun, report: TrainingReport) -> None:
+    run.log_text(report.model_dump_json(indent=2), REPORT_FILE)
+    run.log_text(training_page(report), PAGE_FILE)
 
 
 def _replay(report: TrainingReport, run: TrackedRun) -> None:
@@ -181,11 +238,12 @@ def _hand_over(before: TrackedRun, run: TrackedRun) -> None:
     before.end("FAILED")
 
 
-def _end(run: TrackedRun, stage: Stage, error: BaseException) -> None:
+def _end(run: TrackedRun, stage: Stage, error: BaseException, report: TrainingReport) -> None:
     """End the run in MLflow. The training's own error is the one to be told, also where MLflow cannot be reached."""
     try:
         run.set_tags({"stage": stage, "error": f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]})
         run.end("KILLED" if stage is Stage.STOPPED else "FAILED")
+        _log_report(run, report)
     except DependencyFailed as unreachable:
         error.add_note(f"Its run in MLflow could not be ended: {unreachable}")
 
@@ -205,22 +263,14 @@ def _manifest(trained: Trained, document: Document) -> Manifest:
         training_id=order.training_id,
         code_version=order.code_version,
         seed=order.seed,
-        libraries=_libraries(),
+        libraries=libraries(),
         metrics=trained.report.final_metrics,
         created_at=trained.report.created_at,
         facts={
             REPORT: trained.report.model_dump(mode="json"),
             "normalisation": recipe.normalisation.model_dump(mode="json"),
-            "device": order.machine.device,
+            DEVICE: order.machine.device,
+            THREADS: order.machine.threads,
+            PROCESSOR: processor(),
         },
     )
-
-
-def _libraries() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = installed_version(name)
-        except PackageNotFoundError:
-            continue  # one of the two names of XGBoost
-    return found

@@ -12,7 +12,7 @@ from quant_pipelines.models.failures import Diverged, StateRefused
 from quant_pipelines.models.forecaster import ONE_THREAD, Description, Files, Fitting, History, Machine
 from quant_pipelines.models.neural.learner import Learner
 from quant_pipelines.models.neural.loop import Judge, learn
-from quant_pipelines.models.neural.machine import chance, computing
+from quant_pipelines.models.neural.machine import chance, computing, memory_of
 from quant_pipelines.models.neural.net import Net
 from quant_pipelines.models.neural.objectives import objective_of
 from quant_pipelines.models.neural.pace import LoopSettings
@@ -39,7 +39,7 @@ class NeuralForecaster:
 
     def fit(self, train: Examples, validation: Examples, fitting: Fitting) -> History:
         require_learnable(self._spec, self.settings, train, validation)
-        with computing(fitting.machine) as device, chance(fitting.seed, device):
+        with memory_of(self.settings.kind), computing(fitting.machine) as device, chance(fitting.seed, device):
             lesson, judge = lesson_of(train, device), Judge.of(validation, self.settings.task, device)
             learner = self._learner().to(device)
             learner.objective.measure(lesson.target, lesson.weight)

@@ -11,6 +11,7 @@ from quant_pipelines.models.data import Examples
 from quant_pipelines.models.failures import Diverged
 from quant_pipelines.models.forecaster import Fitting, History, Step
 from quant_pipelines.models.neural.learner import Learner
+from quant_pipelines.models.neural.machine import memory_of_batches
 from quant_pipelines.models.neural.pace import LoopSettings, Pace
 from quant_pipelines.models.neural.rows import Lesson, lesson_of
 from quant_pipelines.models.task import Task
@@ -76,7 +77,8 @@ def learn(learner: Learner, train: Lesson, judge: Judge | None, settings: LoopSe
     order = torch.Generator().manual_seed(fitting.seed)
     steps: list[Step] = []
     for number in range(1, settings.n_epochs + 1):
-        metrics = _epoch(learner, train, pace, torch.randperm(len(train), generator=order), settings.batch_size)
+        with memory_of_batches(min(settings.batch_size, len(train))):
+            metrics = _epoch(learner, train, pace, torch.randperm(len(train), generator=order), settings.batch_size)
         metrics |= {"lr": pace.lr} | (judge.metrics(learner) if judge else {})
         _require_finite(metrics, number, settings)
         steps.append(Step(number=number, of=settings.n_epochs, metrics=metrics))

@@ -5,8 +5,11 @@ from contextlib import contextmanager
 
 import torch
 
-from quant_pipelines.models.failures import DeviceMissing
+from quant_pipelines.models.failures import BatchTooLarge, DeviceMissing, OutOfMemory
 from quant_pipelines.models.forecaster import Machine
+
+# PyTorch's allocator of the CPU has no error of its own.
+_NO_MEMORY = "can't allocate memory"
 
 
 def device_of(machine: Machine) -> torch.device:
@@ -38,3 +41,38 @@ def chance(seed: int, device: torch.device) -> Generator[None]:
         if on_gpu:
             torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def memory_of(kind: str) -> Generator[None]:
+    """Memory that runs out where no batch is to blame."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out(error):
+            raise
+        raise OutOfMemory(
+            f"There is not enough memory to train {kind}: {_reason(error)}. Use a smaller net, fewer sessions or "
+            "columns, or a larger machine."
+        ) from error
+
+
+@contextmanager
+def memory_of_batches(rows: int) -> Generator[None]:
+    """Memory that runs out while a net learns from batches of so many rows."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out(error):
+            raise
+        raise BatchTooLarge(rows, _reason(error)) from error
+
+
+def _ran_out(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error)
+
+
+def _reason(error: Exception) -> str:
+    """Its first sentence: PyTorch begins with its own source code, and ends with advice about its own settings."""
+    told = str(error).rpartition("DefaultCPUAllocator: ")[2].strip() or type(error).__name__
+    return told.splitlines()[0].split(". ")[0].rstrip(".")

@@ -14,6 +14,7 @@ from quant_pipelines.models.data import Examples, Inputs, require_learnable, req
 from quant_pipelines.models.failures import DeviceMissing, Diverged, NotLearnable, StateRefused
 from quant_pipelines.models.forecaster import ONE_THREAD, Description, Files, Fitting, History, Machine, Step
 from quant_pipelines.models.kinds.qlib_classes import PACKAGE, QLIB_CLASSES, STEP_LEN
+from quant_pipelines.models.neural.machine import memory_of_batches
 from quant_pipelines.models.pyqlib.classes import MODULES, class_of
 from quant_pipelines.models.pyqlib.dataset import dataset_of, flat
 from quant_pipelines.models.pyqlib.isolation import borrowed
@@ -44,7 +45,11 @@ class QlibNet:
         # pyqlib drops every batch that is not full, and with it whole parts that are smaller than one.
         rows = min(int(self.settings.parameters["batch_size"]), len(train), len(validation))
         told = _Told(int(self.settings.parameters["n_epochs"]), fitting)
-        with borrowed(fitting.machine, with_torch=True), TemporaryDirectory() as folder:
+        with (
+            borrowed(fitting.machine, with_torch=True),
+            TemporaryDirectory() as folder,
+            memory_of_batches(rows),
+        ):
             model = self._made(fitting.machine, seed=fitting.seed, batch_size=rows)
             model.fit(dataset_of(train, validation), evals_result=told, save_path=str(Path(folder) / "best"))
         self._net = getattr(model, MODULES[self._path]).to("cpu")

@@ -7,7 +7,7 @@ insert; the lower number counts, and the higher one is never shown and taken awa
 import json
 import tempfile
 from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -244,8 +244,10 @@ class MlflowModels:
             self._delete(run, folder)
 
     def _delete(self, uri: str, path: str) -> None:
-        with self._mlflow.in_our_words():
-            self._mlflow.artifacts(uri).delete_artifacts(path)
+        """Until it is gone: two who delete the same folder take files from under each other."""
+        while path in self._listed(uri):
+            with self._mlflow.in_our_words(), suppress(FileNotFoundError):
+                self._mlflow.artifacts(uri).delete_artifacts(path)
 
     def _ensure_model(self, model: str) -> None:
         if self._mlflow.found(lambda: self._mlflow.client.get_registered_model(model)) is None:

@@ -9,7 +9,7 @@ from quant_pipelines.registry.mlflow.client import Mlflow
 from quant_pipelines.registry.mlflow.place import Place
 from quant_pipelines.registry.tracker import FLUSH_SECONDS, Buffer, Measured, Status
 
-_PARENT = "mlflow.parentRunId"
+_PARENT, _RUNNING = "mlflow.parentRunId", "RUNNING"
 # MLflow takes 6000 characters and 100 values at once.
 _PARAM_LENGTH, _PARAMS_TOGETHER = 5_000, 100
 
@@ -37,17 +37,28 @@ class MlflowRuns:
             run = self._mlflow.client.create_run(
                 experiment, start_time=int(self._clock.now().timestamp() * 1000), tags=given, run_name=name
             )
-        started = self._run(run.info.run_id)
+        started = self.run(run.info.run_id)
         started.log_params(params or {})
         return started
 
-    def resume(self, run_id: str) -> "MlflowRun":
-        with self._mlflow.in_our_words():
-            self._mlflow.client.update_run(run_id, status="RUNNING")
-        return self._run(run_id)
-
-    def _run(self, run_id: str) -> "MlflowRun":
+    def run(self, run_id: str) -> "MlflowRun":
         return MlflowRun(self._mlflow, run_id, clock=self._clock, every_seconds=self._every)
+
+    def running(self, tag: str) -> Mapping[str, str]:
+        chosen = f"attributes.status = '{_RUNNING}'"
+        experiments = [each.experiment_id for each in self._mlflow.all(self._mlflow.client.search_experiments)]
+        ask = self._mlflow.client.search_runs
+        found = self._mlflow.all(ask, experiment_ids=experiments, filter_string=chosen) if experiments else []
+        return {each.info.run_id: each.data.tags[tag] for each in found if tag in each.data.tags}
+
+    def abandon(self, run_id: str, status: Status, *, why: str) -> bool:
+        with self._mlflow.in_our_words():
+            if self._mlflow.client.get_run(run_id).info.status != _RUNNING:
+                return False
+        run = self.run(run_id)
+        run.set_tags({"abandoned": why})
+        run.end(status)
+        return True
 
 
 class MlflowRun:

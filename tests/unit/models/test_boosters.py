@@ -16,6 +16,25 @@ QUICK = {
 }
 
 
+DEFAULTS = {
+    "lightgbm": {
+        "objective": "regression", "num_leaves": 210, "learning_rate": 0.05, "feature_fraction": 0.85,
+        "bagging_fraction": 0.85, "bagging_freq": 5, "min_child_samples": 20, "num_boost_round": 1000,
+        "early_stopping_rounds": 50,
+    },
+    "xgboost": {
+        "objective": "reg:squarederror", "max_depth": 6, "learning_rate": 0.05, "subsample": 0.85,
+        "colsample_bytree": 0.85, "n_estimators": 1000, "early_stopping_rounds": 50,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DEFAULTS)
+def test_boosters_have_the_defaults_that_were_asked_for(kind):
+    """S2-56, S2-57."""
+    assert DEFAULTS[kind].items() <= MODEL_KINDS[kind].defaults.items()
+
+
 def fitted(kind: str, train: Examples, validation: Examples, **chosen):
     spec = MODEL_KINDS[kind]
     model = spec.make(spec.settings(Task(), COLUMNS, chosen={**QUICK[kind], **chosen}), None)

@@ -12,12 +12,14 @@ from torch import nn
 
 from quant_pipelines.models import (
     MODEL_KINDS,
+    BatchTooLarge,
     DeviceMissing,
     Diverged,
     Examples,
     Fitting,
     Machine,
     NotLearnable,
+    OutOfMemory,
     StateRefused,
     Step,
     Task,
@@ -297,3 +299,41 @@ def test_on_a_gpu_a_net_learns_and_is_kept_for_any_machine(kind):
     there = model.predict(validation.inputs, gpu)
     np.testing.assert_allclose(there, model.predict(validation.inputs), rtol=1e-2, atol=1e-3)
     assert spec.make(settings, model.state()).state() == model.state()
+
+
+class Hungry(FeedForwardNet):
+    """Asks for more memory than any machine has, in batches of more than 40 rows; when judged, of any size."""
+
+    always = False
+
+    def forward(self, x):
+        if (self.training and len(x) > 40) or (self.always and not self.training):
+            torch.empty(2**60)
+        return super().forward(x)
+
+
+class AlwaysHungry(Hungry):
+    always = True
+
+
+def test_memory_that_runs_out_over_a_batch_names_its_rows_and_leaves_no_model():
+    """S2-110: so that a smaller one can be tried."""
+    model = model_of(net=Hungry, batch_size=100)
+    with pytest.raises(BatchTooLarge, match=r"of 100 rows: can't .* 4611686018427387904 bytes\. Use") as refused:
+        model.fit(TRAIN, VALIDATION, Fitting())
+    assert refused.value.rows == 100
+    with pytest.raises(StateRefused, match="has not been fitted"):
+        model.state()
+    model_of(net=Hungry, batch_size=40).fit(TRAIN, VALIDATION, Fitting())
+
+
+def test_a_batch_is_no_larger_than_there_are_rows():
+    with pytest.raises(BatchTooLarge) as refused:
+        model_of(net=Hungry, batch_size=1_000_000).fit(TRAIN, VALIDATION, Fitting())
+    assert refused.value.rows == len(TRAIN)
+
+
+def test_memory_that_no_smaller_batch_would_mend_is_another_error():
+    with pytest.raises(OutOfMemory) as refused:
+        model_of(net=AlwaysHungry, batch_size=40).fit(TRAIN, VALIDATION, Fitting())
+    assert not isinstance(refused.value, BatchTooLarge)

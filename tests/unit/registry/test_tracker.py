@@ -131,11 +131,12 @@ def test_a_run_goes_on_after_its_process_has_died(kept_in_file):
     client = MlflowClient(kept_in_file.place.uri, kept_in_file.place.uri)
     begun = kept_in_file.runs.start("demo", "candles")
     client.set_terminated(begun.id, "FAILED")
-    run = kept_in_file.runs.resume(begun.id)
-    assert client.get_run(run.id).info.status == "RUNNING"
+    run = kept_in_file.runs.run(begun.id)
+    assert client.get_run(run.id).info.status == "FAILED"
     run.log_metrics({"loss": 1.0}, step=9)
     run.end()
-    assert client.get_run(run.id).data.metrics == {"loss": 1.0}
+    found = client.get_run(run.id)
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"loss": 1.0})
 
 
 def test_an_experiment_that_somebody_deleted_comes_back(kept_in_file):

@@ -136,6 +136,25 @@ def test_two_mlflow_urls_are_one_too_many(monkeypatch, tmp_path):
         Settings()
 
 
+def test_the_apis_token_comes_from_the_environment_or_a_file_and_is_never_shown(monkeypatch, tmp_path):
+    given, filed = "0123456789abcdef", "fedcba9876543210"
+    monkeypatch.setenv("QP_API_TOKEN", given)
+    assert Settings().api_secret == given
+    assert given not in repr(Settings())
+    monkeypatch.setenv("QP_API_TOKEN_FILE", str(tmp_path / "token"))
+    with pytest.raises(ValidationError, match="both set"):
+        Settings()
+    monkeypatch.delenv("QP_API_TOKEN")
+    (tmp_path / "token").write_text(f"{filed}\n")
+    assert Settings().api_secret == filed
+
+
+def test_a_token_that_can_be_guessed_is_refused(monkeypatch):
+    monkeypatch.setenv("QP_API_TOKEN", "0123456789abcde")
+    with pytest.raises(BadSetting, match="has 15 characters, 16 or more"):
+        _ = Settings().api_secret
+
+
 def test_the_key_that_signs_models_lies_apart_from_them(monkeypatch, tmp_path):
     assert Settings().model_key_path == PROJECT / "var" / "keys" / "model.key"
     monkeypatch.setenv("QP_MODEL_KEY_FILE", str(tmp_path / "key"))

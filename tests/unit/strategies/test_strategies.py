@@ -150,6 +150,15 @@ def test_what_the_defaults_say_is_part_of_the_configuration(tmp_path):
             "s.model.hyperparameters.num_leafs",
             "unknown hyper-parameter 'num_leafs' of lightgbm; did you mean 'num_leaves'?",
         ),
+        (
+            ("kind: lightgbm", "kind: lightgbm, fallback: {kind: linar}"), 7, "s.model.fallback.kind",
+            "unknown model kind 'linar'; did you mean 'linear'?",
+        ),
+        (
+            ("kind: lightgbm", "kind: lightgbm, fallback: {kind: linear, hyperparameters: {alfa: 1}}"), 7,
+            "s.model.fallback.hyperparameters.alfa", "did you mean 'alpha'?",
+        ),
+        (("kind: lightgbm", "kind: lightgbm, fallback: {kind: lstm}"), 7, "s.model", "the fallback sees 20 sessions"),
         (("{years: 2}", "{years: 2, months: 3}"), 8, "s.training.window", "found years and months; give one"),
         (("{years: 2}", "{years: 0}"), 8, "s.training.window.years", "greater than 0"),
         (("market: demo", "market: demo\n    colour: red"), 5, "s.colour", "unknown field 'colour'"),
@@ -166,6 +175,19 @@ def test_a_mistake_is_told_with_line_field_and_remedy(tmp_path, change, line, fi
     message = told(tmp_path, ONE.replace(*change))
     assert f"line {line}, strategies.{field}: " in message
     assert text in message
+
+
+def test_a_fallback_is_part_of_the_configuration_and_without_one_nothing_changes(tmp_path):
+    """S2-110."""
+    (plain,) = loaded(tmp_path, ONE).values()
+    assert "fallback" not in plain.configuration["model"]
+    (careful,) = loaded(
+        tmp_path, ONE.replace("kind: lightgbm", "kind: lightgbm, fallback: {kind: qlib_linear}")
+    ).values()
+    assert careful.configuration["model"]["fallback"]["kind"] == "linear"
+    assert careful.configuration["model"]["fallback"]["hyperparameters"]["estimator"] == "ols"
+    assert careful.digest != plain.digest
+    assert Strategy.model_validate(careful.configuration).digest == careful.digest
 
 
 def test_all_mistakes_are_told_at_once(tmp_path):

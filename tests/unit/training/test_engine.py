@@ -7,13 +7,13 @@ import pytest
 
 from quant_pipelines.labels import LABEL_SETS
 from quant_pipelines.models import MODEL_KINDS, BadParameter, Machine, NotLearnable, Task, TrainingStopped
+from quant_pipelines.serving import inputs_of
 from quant_pipelines.training import (
     Engine,
     Order,
     Progress,
     Stage,
     TrainingTookTooLong,
-    inputs_of,
     material_of,
     order_for,
     task_of,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quant_pipelines.evaluation import overfitting
 from quant_pipelines.journal import FileAnchor, Journal, sqlite_url
 from quant_pipelines.models import MODEL_KINDS, BadParameter, Machine, Range, TrainingStopped
 from quant_pipelines.training import (
@@ -22,6 +23,7 @@ from quant_pipelines.training import (
     order_for,
     task_of,
 )
+from quant_pipelines.training.search_overfitting import BLOCKS
 from quant_pipelines.training.search_record import SearchDamaged, held_record
 from quant_pipelines.training.search_settings import space_of
 from tests.seconds import Seconds
@@ -126,6 +128,30 @@ def test_a_better_setting_is_found(searcher, planted):
     assert max(result.importance, key=lambda name: result.importance[name]) == "num_leaves"
     assert result.deflation.trials == result.deflation.completed == 12
     assert result.deflation.variance == pytest.approx(np.var([each.value for each in result.trials], ddof=1))
+
+
+def test_how_far_the_choice_is_luck_is_told_from_the_sessions_that_were_tested_anyway(searcher, planted):
+    order, arrays = planted
+    space = {"num_leaves": (2, 3, 16)}
+    result = searcher.search(with_parameters(order, num_leaves=2), arrays, Search(trials=8, space=space, pruning=False))
+    series = np.array([each.by_session for each in result.trials], np.float64).T
+    length = -(-len(series) // result.folds)
+    for row, column in zip(result.trials, series.T, strict=True):
+        folds = [column[place * length : (place + 1) * length] for place in range(result.folds)]
+        assert [np.nanmean(each) for each in folds] == pytest.approx(row.values), "values are means over sessions"
+    ranked = series[np.isfinite(series).all(axis=1)]
+    found = result.overfitting
+    assert (found.trials, found.sessions) == (8, len(ranked))
+    assert found.probability == overfitting(ranked, blocks=BLOCKS, by="mean")
+    assert found.probability < 0.2, "what was planted is found again in the other half"
+    assert "50% is blind choice" in found.words
+
+
+def test_what_is_no_mean_over_sessions_or_has_one_trial_says_why_it_is_not_known(searcher, linear):
+    for search, told in ((Search(trials=2, objective="mse"), "mse is no mean"), (Search(trials=1), "1 trials tested")):
+        found = searcher.search(*linear, search).overfitting
+        assert found.probability is None
+        assert f"Not known: {told}" in found.words
 
 
 def test_the_holdout_is_not_looked_at(tmp_path, searcher, ordered):

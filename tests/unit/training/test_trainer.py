@@ -1,15 +1,13 @@
 """A training with a real store, tracker and ledger: stopped, cut off from MLflow, killed halfway, asked for twice."""
 
-import shutil
+from pathlib import Path
 
 import pytest
 
-from quant_pipelines.journal import FileAnchor, Journal, sqlite_url
-from quant_pipelines.models import Machine
-from quant_pipelines.registry import open_models, open_tracker
+from quant_pipelines.models import Diverged, Machine
 from quant_pipelines.registry.failures import StoreUnreachable
-from quant_pipelines.settings import Settings
-from quant_pipelines.training import Count, Engine, Ledger, Progress, Shelf, Stage, Trainer, order_for
+from quant_pipelines.training import Count, Engine, Progress, Stage, TrainingReport, order_for
+from tests.homes import Home
 from tests.stored import migrated
 from tests.unit.snapshots.conftest import CLOCK
 
@@ -21,36 +19,9 @@ def empty(tmp_path_factory):
     return migrated(tmp_path_factory.mktemp("migrated"))
 
 
-class Place:
-    """A home with MLflow's tables, and trainers over it."""
-
-    def __init__(self, folder, empty) -> None:
-        self.folder = folder
-        shutil.copyfile(empty, folder / "mlflow.db")
-        self.settings = Settings(home=folder)
-        self.models = open_models(self.settings, clock=CLOCK)
-        journal = Journal(sqlite_url(folder / "journal.db"), FileAnchor(folder / "anchor"), clock=CLOCK)
-        self.ledger, self.shelf = Ledger(journal, "test"), Shelf(folder / "trainings")
-
-    def trainer(self, **changes) -> Trainer:
-        values = {
-            "models": self.models, "tracker": open_tracker(self.settings, clock=CLOCK), "ledger": self.ledger,
-            "shelf": self.shelf, "clock": CLOCK, "actor": "test", "listener": lambda _: None,
-        }  # fmt: skip
-        return Trainer(**(values | changes))
-
-    def runs(self):
-        from mlflow import MlflowClient
-
-        uri = f"sqlite:///{self.folder / 'mlflow.db'}"
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        found = client.get_experiment_by_name("tiny")
-        return client, client.search_runs([found.experiment_id])
-
-
 @pytest.fixture
 def place(tmp_path, empty):
-    return Place(tmp_path, empty)
+    return Home(tmp_path, empty)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +40,13 @@ def test_a_training_is_stored_with_everything_that_made_it(place, asked):
     assert manifest.feature_versions == {each.name: each.version for each in document.recipe.features}
     assert {"numpy", "lightgbm"} <= set(manifest.libraries)
     assert manifest.metrics == published.report.final_metrics
+    client, (run,) = place.runs()
+    assert run.data.tags["stage"] == "completed"
+    percents = [each.value for each in client.get_metric_history(run.info.run_id, "progress_percent")]
+    assert {10.0, 20.0, 30.0, 90.0, 100.0} <= set(percents), "S2-21"
+    assert percents == sorted(percents)
+    files = {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert {"training_report.json", "feature_correlations.json", "feature_importance.json"} <= files
     assert place.shelf.find(order) is None
     assert place.ledger.count(order.model_name) == Count(begun=1, trials=0, completed=1, failed=0, stopped=0)
 
@@ -83,7 +61,7 @@ def test_asked_for_twice_it_is_trained_once(place, asked):
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_ends_the_run_and_keeps_nothing(place, asked, interrupt):
-    """S2-46: how Dagster tells a process to end."""
+    """S2-46, S2-90: how Dagster tells a process to end."""
     told: list[Progress] = []
 
     def listener(progress: Progress) -> None:
@@ -97,8 +75,15 @@ def test_an_interrupt_ends_the_run_and_keeps_nothing(place, asked, interrupt):
     assert place.ledger.count("tiny.s").stopped == 1
     assert place.models.versions("tiny.s") == []
     assert place.shelf.find(asked[0]) is None
-    _, (run,) = place.runs()
-    assert run.info.status == "KILLED"
+    client, (run,) = place.runs()
+    assert (run.info.status, run.data.tags["stage"]) == ("KILLED", "stopped")
+    assert "training_report.html" in {each.path for each in client.list_artifacts(run.info.run_id)}
+    text = Path(client.download_artifacts(run.info.run_id, "training_report.json", place.folder))
+    report = TrainingReport.model_validate_json(text.read_bytes())
+    assert report.error_info is not None
+    assert report.error_info.startswith(interrupt.__name__)
+    assert [each.number for each in report.training_history] == [1, 2, 3]
+    assert (report.total_epochs, report.best_epoch, report.final_metrics) == (3, 0, {})
 
 
 def test_a_store_that_is_gone_at_the_end_costs_no_training(place, asked):
@@ -137,6 +122,36 @@ def test_a_damaged_training_on_the_shelf_is_told_and_trained_again(place, asked)
     assert "not what was written" in told[0].message
     assert place.ledger.count("tiny.s").begun == 1
     assert place.shelf.find(asked[0]) is None
+
+
+# What it learns grows without bound.
+UNSTABLE = {"optimizer": "sgd", "weight_decay": 1e6, "lr": 10.0, "batch_size": 32, "hidden_size": 4}
+SCALED = {"kind": "robust", "clip": 3, "missing": "centre"}
+
+
+def test_where_a_training_diverges_the_fallback_is_trained_and_that_is_said(place, frozen):
+    """S2-110: only where the strategy names one."""
+    model = {"kind": "mlp", "hyperparameters": UNSTABLE, "fallback": {"kind": "linear"}}
+    strategy, arrays = frozen(model=model, label_set="qlib_return", normalisation=SCALED)
+    told: list[Progress] = []
+    asked = order_for(strategy, arrays.document, code_version="test")
+    published = place.trainer(listener=told.append).train(asked, arrays.document, arrays)
+    assert (published.manifest.kind, published.report.model_kind) == ("linear", "linear")
+    assert published.report.data_info["adjusted"] == "linear and not mlp, since it diverged"
+    assert any("Training again with linear and not mlp" in each.message for each in told)
+    assert place.ledger.count("tiny.s") == Count(begun=2, trials=0, completed=1, failed=1, stopped=0)
+    alone, _ = frozen(model={"kind": "linear"}, label_set="qlib_return", normalisation=SCALED)
+    same = order_for(alone, arrays.document, code_version="test")
+    assert published.order.training_id == same.training_id, "it is that training, whoever asks for it"
+
+
+def test_without_a_fallback_a_training_that_diverges_fails(place, frozen):
+    strategy, arrays = frozen(
+        model={"kind": "mlp", "hyperparameters": UNSTABLE}, label_set="qlib_return", normalisation=SCALED
+    )
+    with pytest.raises(Diverged):
+        place.trainer().train(order_for(strategy, arrays.document, code_version="test"), arrays.document, arrays)
+    assert place.ledger.count("tiny.s").failed == 1
 
 
 def test_another_seed_is_another_version(place, asked, frozen):
