@@ -1,16 +1,24 @@
 """What the sessions of a published table were made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from quant_pipelines.arrays import SESSION
 from quant_pipelines.calendars import Session
-from quant_pipelines.lake import FileDamaged, Table, Version, Window
+from quant_pipelines.lake import FileDamaged, Window
 
 # The column of a derived table that holds the digest of everything its session was made from.
 MADE_FROM = "made_from"
+
+
+class Readable(Protocol):
+    """A table, or one version of it."""
+
+    def read(self, window: Window, *, columns: Sequence[str]) -> pa.Table: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Held:
         return sorted(each for each in wanted.keys() | made_from.keys() if wanted.get(each) != made_from.get(each))
 
 
-def held(table: Table | Version, window: Window) -> Held:
+def held(table: Readable, window: Window) -> Held:
     """Look into the table; a damaged file makes every session of the window one to compute anew."""
     try:
         rows = table.read(window, columns=[SESSION, MADE_FROM])

@@ -18,6 +18,7 @@ class NodeKind(StrEnum):
     TABLE_VERSION = "table_version"
     SNAPSHOT = "snapshot"
     MODEL = "model"
+    EXPLANATION = "explanation"
     DECISION = "decision"
     PREDICTIONS = "predictions"
 
