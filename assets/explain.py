@@ -26,18 +26,21 @@ from quant_pipelines.explain import (
     explanation_page,
     importance_picture,
 )
+from quant_pipelines.lineage import Node, NodeKind, Parent
 from quant_pipelines.markets import Market
 from quant_pipelines.models import Machine
-from quant_pipelines.snapshots import load
+from quant_pipelines.registry import TrackedRun
+from quant_pipelines.serving import Stored, stored_version
+from quant_pipelines.snapshots import SnapshotArrays, load
 from quant_pipelines.strategies import Strategy
-from quant_pipelines.training import stored_model
+from resources.lineage import LineageResource
 from resources.machine import MachineResource
-from resources.models import ModelStoreResource
+from resources.models import ModelStoreResource, TrackerResource
 from resources.pages import PagesResource
 from resources.snapshots import SnapshotsResource
 
 FORMAT = "1"
-_SHOWN = 20
+_SHOWN, _FILE_DIGITS = 20, 16
 _PREDICTIONS = dg.Array(dg.Shape({"symbol": dg.Field(str), "session": dg.Field(str)}))
 _CONFIG = {
     "seed": dg.Field(int, default_value=STANDARD.seed, description="Seed of everything that is drawn."),
@@ -78,9 +81,11 @@ def explanation_assets(market: Market, strategies: Mapping[str, Strategy]) -> Se
     )
     def explanation(
         context: dg.AssetExecutionContext,
+        lineage: LineageResource,
         snapshots: SnapshotsResource,
         machine: MachineResource,
         models: ModelStoreResource,
+        tracker: TrackerResource,
         pages: PagesResource,
     ) -> dg.MaterializeResult:
         with reacting(context):
@@ -90,22 +95,32 @@ def explanation_assets(market: Market, strategies: Mapping[str, Strategy]) -> Se
                 cutoff, _ = coordinates(partition)
                 name, version, event = _model_of(context, upstream, partition)
                 model_name, number = name.rsplit("/", 1)
-                manifest, model = stored_model(kept, model_name, int(number))
-                arrays = load(store, store.document(manifest.snapshot_id))
+                stored = stored_version(kept, store, kept.version(model_name, int(number)))
                 report = explain_version(
-                    FittedVersion(model_id=manifest.training_id, model_name=model_name, model=model, arrays=arrays),
+                    _fitted(stored, load(store, stored.document)),
                     _settings(config),
                     chosen=[_chosen(each) for each in config["predictions"]],
                     machine=Machine(threads=machine.threads),
                 )
+                node, text = _node(stored, report), explanation_page(report)
+                lineage.open().record(node)
+                run = tracker.open().run(stored.version.run_id)
+                files = _put_beside(run, node.id, report, text)
                 file = f"{market.name}/explanation_{partition.replace('|', '_').replace(':', '')}.html"
-                page = pages.write(file, explanation_page(report))
+                page = pages.write(file, text)
                 record_partition(
                     context,
                     partition,
                     cutoff,
-                    version=digest_json(report.model_dump(mode="json")),
-                    metadata={VERSION: name, "page": dg.MetadataValue.path(str(page)), **_metadata(report)},
+                    version=node.id,
+                    metadata={
+                        VERSION: name,
+                        "train_lineage_id": stored.manifest.snapshot_id,
+                        "page": dg.MetadataValue.path(str(page)),
+                        "mlflow_run": dg.MetadataValue.url(run.url),
+                        "mlflow_files": files,
+                        **_metadata(report),
+                    },
                     inputs=[Input(upstream, {cutoff: version}, event)],
                 )
         return recorded(context)
@@ -122,6 +137,33 @@ def _model_of(context: dg.AssetExecutionContext, upstream: dg.AssetKey, partitio
             "or both together."
         )
     return str(found.metadata[VERSION]), str(found.metadata["data_version"]), found.event
+
+
+def _fitted(stored: Stored, arrays: SnapshotArrays) -> FittedVersion:
+    return FittedVersion(
+        model_id=stored.manifest.training_id, model_name=stored.version.model, model=stored.model, arrays=arrays
+    )
+
+
+def _node(stored: Stored, report: ExplanationReport) -> Node:
+    """Named by the version and what was said of it: equal explanations of one version are one."""
+    recipe = stored.document.recipe
+    return Node(
+        id=digest_json([stored.version.id, report.model_dump(mode="json")]),
+        kind=NodeKind.EXPLANATION,
+        market=recipe.market,
+        name=recipe.strategy,
+        facts={"version": stored.version.number, "method": report.method, "rows": report.rows},
+        parents=(Parent(stored.version.id, "explains"), Parent(stored.manifest.snapshot_id, "explained_on")),
+    )
+
+
+def _put_beside(run: TrackedRun, content: str, report: ExplanationReport, page: str) -> str:
+    """Among the files of the model's own run (S3-17), outside of what was signed; each explanation has its own name."""
+    place = f"explanation/{content[:_FILE_DIGITS]}"
+    run.log_text(report.model_dump_json(indent=2), f"{place}.json")
+    run.log_text(page, f"{place}.html")
+    return place
 
 
 def _settings(config: Mapping[str, Any]) -> ExplainSettings:

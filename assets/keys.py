@@ -13,6 +13,13 @@ MODEL = "model"
 MODEL_COMPARISON = "model_comparison"
 EXPLANATION = "explanation"
 SEARCH = "search"
+HOLDOUT_EVALUATION = "holdout_evaluation"
+DECISION = "decision"
+PREDICTIONS = "predictions"
+PREDICTION_ERRORS = "prediction_errors"
+ROLLOUT = "rollout"
+MODEL_DEPLOYED = "model_deployed"
+EXPERIMENT_STARTED = "experiment_started"
 
 FACTOR_REPORT = "factor_report"
 
@@ -21,6 +28,7 @@ FEATURES = "features"
 RESEARCH = "research"
 OVERVIEW = "overview"
 TRAINING = "training"
+GOVERNANCE = "governance"
 
 
 def key_of(market: Market, table: str) -> dg.AssetKey:

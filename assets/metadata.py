@@ -40,6 +40,11 @@ def records(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     )
 
 
+def short(value: float | None) -> float | None:
+    """A number with the digits that a person reads; the exact one stands on record elsewhere."""
+    return None if value is None else float(f"{value:.6g}")
+
+
 def preview(table: pa.Table, *, columns: Sequence[str] | None = None) -> dg.TableMetadataValue:
     """The last rows, as a table in the UI."""
     tail = table.select(columns or table.column_names).slice(max(0, table.num_rows - PREVIEW_ROWS))

@@ -11,9 +11,10 @@ from assets.keys import MODEL, SEARCH, SNAPSHOT, TRAINING, key_of
 from assets.launchpad import FROM_SEARCH, SEED, chosen_values, machine_of, training_config
 from assets.metadata import picture, records
 from assets.reactions import reacting
-from assets.recording import Input, record_partition, recorded
+from assets.recording import Input, inputs_of, record_partition, recorded
 from assets.snapshots import coordinates, snapshot_partitions
-from assets.upstream import newest
+from assets.upstream import Newest, newest
+from quant_pipelines.calendars import Session
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.code import code_version
 from quant_pipelines.errors import OperatorActionRequired
@@ -24,7 +25,6 @@ from quant_pipelines.snapshots import Document, SnapshotStore, load
 from quant_pipelines.strategies import Strategy
 from quant_pipelines.training import (
     Listener,
-    Order,
     Progress,
     Published,
     Trainer,
@@ -36,7 +36,7 @@ from quant_pipelines.training import (
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
-from resources.models import ModelStoreResource, TrackerResource
+from resources.models import RUN_TAG, ModelStoreResource, TrackerResource
 from resources.snapshots import SnapshotsResource
 from resources.training import TrainingResource
 
@@ -63,11 +63,12 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
     """One asset for each market that has strategies."""
     if not strategies:
         return []
-    upstream = key_of(market, SNAPSHOT)
+    upstream, search = key_of(market, SNAPSHOT), key_of(market, SEARCH)
 
     @dg.asset(
         key=key_of(market, MODEL),
-        deps=[upstream],
+        # The search comes first where a run has both; without one the strategy's own values are trained with.
+        deps=[upstream, search],
         group_name=TRAINING,
         description="What a strategy's training on its snapshot gave: a signed version in the model store, its "
         f"report, and its run in MLflow.\n\n{market.description}",
@@ -96,13 +97,14 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
             for partition in context.partition_keys:
                 cutoff, name = coordinates(partition)
                 document, input_ = snapshot_of(context, upstream, store, partition)
+                searched = newest(context, search, partition)
                 order = order_for(
                     strategies[name],
                     document,
                     code_version=code_version(),
                     seed=config[SEED],
                     machine=machine_of(config, machine.threads),
-                    chosen=_chosen(context, strategies[name], partition, document),
+                    chosen=_chosen(context, strategies[name], partition, document, searched),
                 )
                 trainer = Trainer(
                     models=models.open(),
@@ -113,19 +115,21 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
                     actor=actor,
                     listener=_told_to(context, partition),
                     fence=lake.fence(context),
-                    tags={"dagster_run": context.run.run_id, "partition": partition},
+                    tags={RUN_TAG: context.run.run_id, "partition": partition},
                 )
                 published = trainer.train(order, document, load(store, document))
                 if published.damage is not None:
                     context.log.warning("Trained again, since the stored version is damaged: %s", published.damage)
-                lineage.open().record(_node(order, published))
+                if published.order.adjusted is not None:
+                    context.log.warning("Not trained as it was asked for: %s", published.order.adjusted)
+                lineage.open().record(_node(published))
                 record_partition(
                     context,
                     partition,
                     cutoff,
                     version=published.content_id,
                     metadata=_metadata(published),
-                    inputs=[Input(upstream, {cutoff: document.id}, input_)],
+                    inputs=[Input(upstream, {cutoff: document.id}, input_), *_input(context, search, cutoff, searched)],
                 )
         return recorded(context)
 
@@ -146,21 +150,32 @@ def snapshot_of(
 
 
 def _chosen(
-    context: dg.AssetExecutionContext, strategy: Strategy, partition: str, document: Document
+    context: dg.AssetExecutionContext,
+    strategy: Strategy,
+    partition: str,
+    document: Document,
+    found: Newest | None,
 ) -> Mapping[str, Value]:
     """The launchpad's values over those that a search found, where it is asked for."""
     config = context.op_execution_context.op_config
     chosen = chosen_values(strategy, config)
     if not config[FROM_SEARCH]:
         return chosen
-    key = dg.AssetKey([strategy.market, SEARCH])
-    found = newest(context, key, partition)
     if found is None or found.metadata["train_lineage_id"] != document.id:
         problem = "There is no search" if found is None else "The search was made on another snapshot"
         raise NoSearch(
-            f"{problem} of {partition}. Materialise {key.to_user_string()} for it first, or leave from_search away."
+            f"{problem} of {partition}. Materialise {strategy.market}/{SEARCH} for it first, or leave from_search away."
         )
     return {**found.metadata["best_parameters"], **chosen}
+
+
+def _input(
+    context: dg.AssetExecutionContext, search: dg.AssetKey, cutoff: Session, found: Newest | None
+) -> Sequence[Input]:
+    """The search that there was. That there was none is known too: without a word of it the model would look stale."""
+    if found is None:
+        return inputs_of(context, {search: {}})
+    return [Input(search, {cutoff: str(found.metadata["data_version"])}, found.event)]
 
 
 def newest_of(context: dg.AssetCheckExecutionContext, key: dg.AssetKey) -> list[str]:
@@ -201,7 +216,8 @@ def _observe(context: dg.AssetExecutionContext, partition: str, progress: Progre
     )
 
 
-def _node(order: Order, published: Published) -> Node:
+def _node(published: Published) -> Node:
+    order = published.order
     return Node(
         id=published.version.id,
         kind=NodeKind.MODEL,
@@ -218,6 +234,7 @@ def _metadata(published: Published) -> dict[str, Any]:
     facts: dict[str, Any] = {
         VERSION: version.name,
         "version_id": version.id,
+        "model_path": dg.MetadataValue.path(version.uri),
         "train_lineage_id": published.manifest.snapshot_id,
         "training_id": version.training_id,
         "trained": "now" if published.trained else "before: equal orders are not trained twice",
@@ -232,6 +249,8 @@ def _metadata(published: Published) -> dict[str, Any]:
         "data": dg.MetadataValue.json(report.data_info),
         **{name: value for name, value in report.final_metrics.items() if name.startswith("validation_")},
     }
+    if published.order.adjusted is not None:
+        facts["adjusted"] = published.order.adjusted
     if published.damage is not None:
         facts["damaged_before"] = published.damage
     pictures = {"curves": curves_png(report), "importance": importance_png(report)}
@@ -239,4 +258,6 @@ def _metadata(published: Published) -> dict[str, Any]:
     if report.feature_importance:
         rows = [{"feature": name, "importance": value} for name, value in report.strongest[:_STRONGEST]]
         facts["strongest_features"] = records(rows)
+    if report.feature_correlations:
+        facts["closest_features"] = records([each.model_dump() for each in report.feature_correlations[:_STRONGEST]])
     return facts

@@ -14,13 +14,14 @@ from assets.recording import Input, inputs_of, record_partition, recorded
 from quant_pipelines.calendars import Session, parse_session, session_key
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.code import code_version
+from quant_pipelines.feature_tables import feature_schema
 from quant_pipelines.labels import LABEL_SETS
 from quant_pipelines.lake import Lake, Window
 from quant_pipelines.markets import Market
 from quant_pipelines.snapshots import Built, Document, Maker, SnapshotBuilder, SnapshotStore
 from quant_pipelines.snapshots.document import FORMAT, Part
 from quant_pipelines.snapshots.tracing import node_of
-from quant_pipelines.strategies import Strategy
+from quant_pipelines.strategies import Strategy, TrainingWindow
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
@@ -29,6 +30,14 @@ from resources.snapshots import SnapshotsResource
 SESSION, STRATEGY = "session", "strategy"
 LABEL_SPANS = {name: each.span_sessions for name, each in LABEL_SETS.items()}
 _SHOWN_COLUMNS = 20
+MONTHS = "months"
+_CONFIG = {
+    MONTHS: dg.Field(
+        dg.Noneable(int),
+        default_value=None,
+        description="Take signals from so many months before the cutoff, and not from the strategy's own window.",
+    )
+}
 
 
 def snapshot_partitions(market: Market, strategies: Mapping[str, Strategy]) -> dg.MultiPartitionsDefinition:
@@ -44,8 +53,9 @@ def snapshot_assets(market: Market, strategies: Mapping[str, Strategy]) -> Seque
     # Only the cutoff's own session: Dagster stops counting at a hundred upstream partitions, and what a snapshot
     # is made of stands in the snapshot, session by session.
     mapping = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=SESSION)
-    tables = [PRICES, *(each.name for each in registry_of(market).sets), LABELS]
-    upstream = {name: key_of(market, name) for name in tables}
+    # Each asset and its table, which a set of features names by its version.
+    sets = {each.name: feature_schema(each).name for each in registry_of(market).sets}
+    upstream = {table: key_of(market, name) for name, table in {PRICES: PRICES, **sets, LABELS: LABELS}.items()}
 
     @dg.asset(
         key=key_of(market, SNAPSHOT),
@@ -54,6 +64,7 @@ def snapshot_assets(market: Market, strategies: Mapping[str, Strategy]) -> Seque
         description=f"What a training may know at the close of a session, frozen and named by its content.\n\n"
         f"{market.description}",
         partitions_def=snapshot_partitions(market, strategies),
+        config_schema=_CONFIG,
         code_version=str(FORMAT),
         owners=[market.owner],
         kinds={"numpy"},
@@ -69,23 +80,12 @@ def snapshot_assets(market: Market, strategies: Mapping[str, Strategy]) -> Seque
         machine: MachineResource,
     ) -> dg.MaterializeResult:
         with reacting(context):
-            store = snapshots.open()
-            writer = lake.writer(context)
-            builder = SnapshotBuilder(
-                market=market,
-                registry=registry_of(market),
-                lake=lake.open(),
-                store=store,
-                label_spans=LABEL_SPANS,
-                maker=Maker(writer.who, code_version(), writer.run_id),
-                clock=SystemClock(),
-                threads=machine.threads,
-                fence=lake.fence(context),
-            )
+            builder = builder_of(context, market, lake, snapshots, machine)
+            store = builder.store
             for partition in context.partition_keys:
                 cutoff, strategy = coordinates(partition)
                 inputs = _inputs(context, upstream, builder.lake, market, cutoff)
-                built = builder.build(strategies[strategy], cutoff)
+                built = builder.build(_within(strategies[strategy], context.op_execution_context.op_config), cutoff)
                 lineage.open().record(node_of(built.document, store))
                 described = _metadata(built, store)
                 record_partition(
@@ -94,6 +94,36 @@ def snapshot_assets(market: Market, strategies: Mapping[str, Strategy]) -> Seque
         return recorded(context)
 
     return [snapshot]
+
+
+def builder_of(
+    context: dg.AssetExecutionContext,
+    market: Market,
+    lake: LakeResource,
+    snapshots: SnapshotsResource,
+    machine: MachineResource,
+) -> SnapshotBuilder:
+    """Freezes on behalf of this run: for trainings, and for whoever asks a stored version."""
+    writer = lake.writer(context)
+    return SnapshotBuilder(
+        market=market,
+        registry=registry_of(market),
+        lake=lake.open(),
+        store=snapshots.open(),
+        label_spans=LABEL_SPANS,
+        maker=Maker(writer.who, code_version(), writer.run_id),
+        clock=SystemClock(),
+        threads=machine.threads,
+        fence=lake.fence(context),
+    )
+
+
+def _within(strategy: Strategy, config: Mapping[str, Any]) -> Strategy:
+    """The strategy with the window that was asked for (S3-49)."""
+    if config[MONTHS] is None:
+        return strategy
+    training = strategy.training.model_copy(update={"window": TrainingWindow(months=config[MONTHS])})
+    return strategy.model_copy(update={"training": training})
 
 
 def coordinates(partition: str) -> tuple[Session, str]:

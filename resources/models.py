@@ -8,6 +8,9 @@ from quant_pipelines.clock import SystemClock
 from quant_pipelines.registry import ModelStore, Tracker, open_models, open_tracker
 from quant_pipelines.settings import Settings
 
+# Which run of Dagster's a run of the tracker belongs to.
+RUN_TAG = "dagster_run"
+
 
 class ModelStoreResource(dg.ConfigurableResource):
     """Where trained models are kept. The signing key and MLflow's URL are read when used and never shown."""

@@ -78,7 +78,7 @@ def _locked_status(connection: Connection, run_id: str) -> str | None:
     connection.execution_options(isolation_level="READ COMMITTED")
     connection.begin()
     connection.execute(select(func.set_config("idle_in_transaction_session_timeout", _HELD_AT_MOST, True)))
-    # Without the key: tags of the run may be added meanwhile.
+    # Without the key: rows that name the run may be written meanwhile; whoever changes the run itself waits.
     row = select(RunsTable.c.status).where(RunsTable.c.run_id == run_id).with_for_update(key_share=True)
     return connection.execute(row).scalar()
 

@@ -13,12 +13,10 @@ from quant_pipelines.prices import sessions_to_refresh
 from quant_pipelines.sources.files import FilesMissing
 from resources.lake import LakeResource
 from resources.sources import SourcesResource
-from sensors.jobs import launches, mark_of, refresh_job_name, refresh_request
+from sensors.jobs import ATTEMPTS, MARKET_TAG, WATERMARK_TAG, launches, mark_of, refresh_job_name, refresh_request
 
 # Vendors publish a daily bar some minutes after the close.
 AFTER_CLOSE = timedelta(minutes=30)
-# A vendor's hiccup is gone at the next tick; what fails three times waits for a person.
-ATTEMPTS = 3
 
 
 def refresh_schedule(market: Market) -> dg.ScheduleDefinition:
@@ -52,7 +50,7 @@ def new_sessions(
         yield dg.SkipReason(str(error))  # nothing was delivered yet; any other error is a failed tick
         return
     mark = mark_of(watermark, market.sessions_calendar.last_closed(clock.now()))
-    failed, done = launches(instance, market, mark)
+    failed, done = launches(instance, {MARKET_TAG: market.name, WATERMARK_TAG: mark})
     if done:
         yield dg.SkipReason(f"The watermark of {market.name} did not move since the last run.")
         return

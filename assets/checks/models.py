@@ -12,9 +12,10 @@ from assets.reactions import reacting
 from quant_pipelines.markets import Market
 from quant_pipelines.models import Machine
 from quant_pipelines.registry import ModelStore
+from quant_pipelines.serving import misfits, stored_model
 from quant_pipelines.snapshots import SnapshotStore, load
 from quant_pipelines.strategies import Strategy
-from quant_pipelines.training import differences, misfits, stored_model
+from quant_pipelines.training import differences
 from resources.machine import MachineResource
 from resources.models import ModelStoreResource
 from resources.snapshots import SnapshotsResource

@@ -10,6 +10,10 @@ from assets.keys import EXPLANATION, MODEL, SNAPSHOT, key_of
 from assets.models import model_assets
 from assets.snapshots import snapshot_assets
 from quant_pipelines.calendars import session_key
+from quant_pipelines.lineage import NodeKind
+from quant_pipelines.registry.mlflow.client import Mlflow
+from quant_pipelines.registry.mlflow.place import place_of
+from quant_pipelines.settings import Settings
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
@@ -64,6 +68,13 @@ class Graph:
         return record.asset_materialization
 
 
+def files_of(graph, run_id: str) -> set[str]:
+    """The explanations among the files of an MLflow run that has ended, and stays so."""
+    client = Mlflow(place_of(Settings(home=graph.folder))).client
+    assert client.get_run(run_id).info.status == "FINISHED"
+    return {each.path for each in client.list_artifacts(run_id, "explanation")}
+
+
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explaining")
@@ -89,10 +100,25 @@ def test_a_model_is_explained_shown_and_explained_equally_again(graph):
     assert first.metadata["page"].value == str(page)
     assert "tiny.trees" in page.read_text(encoding="utf-8")
 
+    lineage = graph.resources["lineage"].open()
+    node = lineage.node(first.metadata["data_version"].value)
+    version = graph.resources["models"].open().version("tiny.trees", 1)
+    assert {(each.id, each.role) for each in node.parents} == {
+        (version.id, "explains"),
+        (first.metadata["train_lineage_id"].value, "explained_on"),
+    }
+    found = lineage.dependents("tiny", graph.scene.sessions[-30], table="alpha158")
+    assert NodeKind.EXPLANATION in {each.kind for each in found.nodes}
+    files = first.metadata["mlflow_files"].value
+    assert files_of(graph, version.run_id) == {f"{files}.html", f"{files}.json"}
+
     assert graph.run(EXPLANATION).success
+    assert files_of(graph, version.run_id) == {f"{files}.html", f"{files}.json"}
     assert graph.latest().metadata["data_version"] == first.metadata["data_version"]
 
     symbol, session = graph.scene.names[0], session_key(graph.scene.sessions[-9])
     assert graph.run(EXPLANATION, seed=1, n_samples=20, predictions=[{"symbol": symbol, "session": session}]).success
     assert graph.latest().metadata["rows"].value == 20
     assert graph.latest().metadata["predictions"].value.startswith(f"{symbol}, {session}: Forecast")
+    assert len(files_of(graph, version.run_id)) == 4, "the first explanation stays beside the second"
+    assert graph.resources["models"].open().load("tiny.trees", 1).manifest.digest == version.id

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from assets.checks.models import COMPATIBLE, REPRODUCED, model_checks
+from assets.checks.replay import NOT_REPLAYED, REPLAY_CONSISTENCY, replay_checks
 from assets.comparison import comparison_assets
 from assets.keys import MODEL, SEARCH, SNAPSHOT, key_of
 from assets.launchpad import training_config
@@ -20,6 +21,7 @@ from quant_pipelines.models import MODEL_KINDS
 from quant_pipelines.registry.failures import HashMismatch
 from quant_pipelines.registry.mlflow.place import place_of
 from quant_pipelines.settings import Settings
+from resources.journal import JournalResource
 from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
@@ -40,6 +42,15 @@ STRATEGIES = {
     "line": strategy(
         name="line", label_set="qlib_return", model={"kind": "linear"}, features=["alpha158"],
         training={"window": {"sessions": 150}},
+    ),
+    # What the net learns grows without bound.
+    "careful": strategy(
+        name="careful", label_set="qlib_return", features=["KMID", "KLEN"], training={"window": {"sessions": 150}},
+        model={
+            "kind": "mlp", "hyperparameters": {"optimizer": "sgd", "weight_decay": 1e6, "lr": 10.0, "batch_size": 32},
+            "fallback": {"kind": "linear"},
+        },
+        normalisation={"kind": "robust", "clip": 3, "missing": "centre"},
     ),
 }  # fmt: skip
 
@@ -67,6 +78,7 @@ class Graph:
             "tracker": TrackerResource(home=home),
             "training": TrainingResource(home=home),
             "machine": MachineResource(threads=1),
+            "journal": JournalResource(home=home),
         }
 
     @property
@@ -82,7 +94,7 @@ class Graph:
             assets=[
                 made for make in (snapshot_assets, search_assets, model_assets) for made in make(market, STRATEGIES)
             ],
-            asset_checks=list(model_checks(market, STRATEGIES)),
+            asset_checks=[*model_checks(market, STRATEGIES), *replay_checks(market, STRATEGIES)],
             jobs=[dg.define_asset_job("train", selection=dg.AssetSelection.assets(*keys))],
             resources=self.resources,
             executor=dg.in_process_executor,
@@ -121,7 +133,9 @@ def test_a_training_is_stored_shown_counted_and_traced_and_its_checks_hold(graph
     """S1-33, S2-22, S2-103."""
     result = graph.run("trees")
     assert result.success
-    assert checked(result) == {COMPATIBLE: True, REPRODUCED: True}
+    assert checked(result) == {COMPATIBLE: True, REPRODUCED: True, REPLAY_CONSISTENCY: True}
+    told = {each.check_name: each.metadata for each in result.get_asset_check_evaluations()}
+    assert told[REPLAY_CONSISTENCY]["outcome"].value == NOT_REPLAYED, "nothing is trained twice in one run"
     event = graph.latest()
     assert event.partition == f"{graph.partition}|trees"
     assert event.metadata["model"].value == "tiny.trees/1"
@@ -144,6 +158,19 @@ def test_a_training_is_stored_shown_counted_and_traced_and_its_checks_hold(graph
         if each.event_type is dg.DagsterEventType.ASSET_OBSERVATION
     ]
     assert stages == ["preparing", "configuring", "training", "evaluating", "completed"]
+
+
+def test_what_was_trained_instead_is_said_and_traced(graph):
+    """S2-110."""
+    result = graph.run("careful")
+    assert result.success
+    assert checked(result) == {COMPATIBLE: True, REPRODUCED: True, REPLAY_CONSISTENCY: True}
+    event = graph.latest()
+    assert event.metadata["kind"].value == "linear"
+    assert event.metadata["adjusted"].value == "linear and not mlp, since it diverged"
+    node = graph.resources["lineage"].open().node(event.metadata["version_id"].value)
+    assert node.facts["kind"] == "linear"
+    assert node.facts["training_id"] == event.metadata["training_id"].value
 
 
 def test_mlflow_has_the_curves_the_parameters_and_the_report(graph):
@@ -186,7 +213,7 @@ def test_values_for_another_kind_are_refused(graph):
     graph.run("trees", SNAPSHOT)
     result = graph.run("trees", MODEL, values={"hyperparameters": {"linear": {"alpha": 1.0}}})
     failure = failure_of(result)
-    assert failure.metadata["code"].value == "QP161"
+    assert failure.metadata["code"].value == "QP146"
     assert "trees is a lightgbm" in failure.description
     assert graph.count("trees").begun == 0
 
@@ -195,7 +222,7 @@ def test_a_training_that_fails_is_recorded_with_its_reason(graph):
     """S3-66."""
     result = graph.run("line")
     failure = failure_of(result)
-    assert failure.metadata["code"].value == "QP260"
+    assert failure.metadata["code"].value == "QP273"
     assert "missing: centre" in failure.description
     assert graph.count("line").failed == 1
     assert graph.resources["models"].open().versions("tiny.line") == []
@@ -286,6 +313,7 @@ def test_a_search_is_on_record_and_its_best_values_train_a_model(graph):
     assert graph.run("trees", SEARCH, search={"trials": 3, "folds": 2}).success
     event = graph.latest(SEARCH)
     assert event.metadata["tried"].value == 3
+    assert "trials" in event.metadata["overfitting"].value
     best = event.metadata["best_parameters"].value
     assert graph.count("trees").trials == 3
     client = _client(graph.scene.folder)

@@ -8,10 +8,13 @@ import pytest
 
 from resources.lease import RunIsHeldElsewhere, held_lease, lease_is_free
 
+# Deafness to a signal is inherited: it must not depend on who has started the tests.
 _HOLD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from resources.lease import held_lease
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
 with held_lease(Path(sys.argv[1]), "run"):
     print("held", flush=True)
     time.sleep(60)
@@ -46,6 +49,6 @@ def test_a_killed_process_frees_its_lease(tmp_path, how):
     assert child.stdout.readline() == "held\n"
     assert not lease_is_free(tmp_path, "run")
     child.send_signal(how)
-    child.wait()
+    assert child.wait() == -how
     child.stdout.close()
     assert lease_is_free(tmp_path, "run")

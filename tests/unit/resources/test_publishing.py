@@ -102,7 +102,7 @@ def test_a_run_that_publishes_stands_in_the_way_of_no_other(instance):
     with publishing(instance, slow.run_id):
         with publishing(instance, other.run_id):
             pass
-        instance.add_run_tags(slow.run_id, {"somebody": "looked"})
+        instance.add_run_tags(other.run_id, {"somebody": "looked"})
         instance.report_run_failed(other)
         third = started(instance)
     assert (status(instance, other), status(instance, third)) == ("FAILURE", "STARTED")
