@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -23,6 +23,14 @@ lineage = typer.Typer(no_args_is_help=True, help="Trace results back to the bars
 _ID = re.compile(r"[0-9a-f]{8,64}")
 _SHOWN_DIGITS = 16
 _NAMED_AT_MOST = 5
+
+
+class Bar(NamedTuple):
+    """One symbol's prices of one session."""
+
+    market: str
+    symbol: str
+    session: Session
 
 
 class NothingSoNamed(OperatorActionRequired):
@@ -68,8 +76,7 @@ def dependents(
             opened.dependents(entry.name, label, table=PRICES.name, content=old, symbol=symbol) for old in replaced
         ]
     else:
-        _require_bar(lake, entry.name, symbol, label)
-        parts = [opened.dependents(entry.name, label, symbol=symbol)]
+        parts = [bar_dependents(opened, lake, Bar(entry.name, symbol, label))]
     found = Traced(
         nodes=tuple(sorted({node for part in parts for node in part.nodes})),
         contents=tuple(sorted({content for part in parts for content in part.contents})),
@@ -126,14 +133,16 @@ def _replaced(lake: Lake, market: str, symbol: str, session: Session) -> list[st
     return sorted(set(rows["old_version"].to_pylist()))
 
 
-def _require_bar(lake: Lake, market: str, symbol: str, session: Session) -> None:
-    """A name that nobody has would depend on nothing, which is no answer."""
+def bar_dependents(opened: Lineage, lake: Lake, bar: Bar) -> Traced:
+    """Everything that was made of one bar. A name that nobody has would depend on nothing, which is no answer."""
+    market, symbol, session = bar
     rows = lake.table(market, RAW_BARS).read(Window(session, session), columns=["session", "symbol"], symbols=[symbol])
     if rows.num_rows == 0:
         raise NothingSoNamed(
             f"{market}/raw_bars has no bar of {symbol} in {session_key(session)}. "
             f"Look with `qp table show {market} raw_bars --session {session_key(session)}`."
         )
+    return opened.dependents(market, session, symbol=symbol)
 
 
 def _show(found: Traced, *, title: str, each: bool) -> None:

@@ -5,16 +5,21 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Column, Table
 
 from quant_pipelines.cli.project import console
+from quant_pipelines.cli.reproduction import retrainer_of, show_checks
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
+from quant_pipelines.journal import open_journal
 from quant_pipelines.registry import Manifest, ModelStore, Version, open_models
-from quant_pipelines.registry.failures import VersionRefused
+from quant_pipelines.registry.failures import UnknownVersion, VersionRefused
+from quant_pipelines.reproduction import record_replay
+from quant_pipelines.reproduction import replay as replay_version
 from quant_pipelines.settings import Settings
 
-models = typer.Typer(no_args_is_help=True, help="List, verify, find and tag the stored models.")
+models = typer.Typer(no_args_is_help=True, help="List, verify, find, tag and replay the stored models.")
 
 _SHOWN_DIGITS = 12
 _COLUMNS_SHOWN = 10
@@ -32,6 +37,12 @@ class VersionsDamaged(StoreDamaged):
     """Some stored versions are not what was written."""
 
     code = "QP572"
+
+
+class NotReplayed(OperatorActionRequired):
+    """A version that does not come out a second time."""
+
+    code = "QP144"
 
 
 @models.command(name="list")
@@ -100,15 +111,59 @@ def set_tag(model: Model, which: Which, tag: Annotated[str, typer.Argument(help=
     console.print(f"{version.name} has the tag {name}={value}.", markup=False)
 
 
+@models.command()
+def replay(
+    model: Model,
+    actor: Annotated[str, typer.Option(help="Who wants to know; the replay goes on record.")],
+    which: Annotated[
+        str | None, typer.Argument(help="A version's number, or an alias such as champion; default: the newest.")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="By which share of itself a number may differ. Default: 0 where code, libraries and processor are "
+            "those that were recorded, else 1e-6.",
+            min=0,
+        ),
+    ] = None,
+) -> None:
+    """Train a stored version again from its manifest, and compare its measures with those of its report."""
+    settings = Settings()
+    with Status("opening the stores", console=console) as status:
+        retrainer = retrainer_of(settings, tolerance, lambda what: status.update(escape(what)))
+        store = _open()
+        found = replay_version(store, retrainer, _newest(store, model) if which is None else _one(store, model, which))
+    row = record_replay(open_journal(settings, clock=SystemClock()), found, actor=actor)
+    show_checks(f"{found.version}, {found.version_id[:_SHOWN_DIGITS]}, trained again", found.checks, each=True)
+    for what in found.differences:
+        console.print(f"[yellow]Not as it was:[/] {escape(what)}.")
+    asked = f"with a tolerance of {found.tolerance:g}, on record in row {row.sequence}"
+    if found.outcome != "same":
+        failed = [each.name for each in found.checks if each.outcome == "different"]
+        raise NotReplayed(f"{found.version} does not come out again, {asked}: {', '.join(failed)} differ.")
+    console.print(f"{found.version} comes out again, {asked}.", markup=False)
+
+
 def _open() -> ModelStore:
     return open_models(Settings(), clock=SystemClock())
 
 
 def _chosen(store: ModelStore, model: str | None, which: str | None) -> list[Version]:
     if model is not None and which is not None:
-        return [store.version(model, _number_or_alias(which))]
+        return [_one(store, model, which)]
     names = store.models() if model is None else [model]
     return [version for name in names for version in store.versions(name)]
+
+
+def _one(store: ModelStore, model: str, which: str) -> Version:
+    return store.version(model, _number_or_alias(which))
+
+
+def _newest(store: ModelStore, model: str) -> Version:
+    found = store.versions(model)
+    if not found:
+        raise UnknownVersion(f"{model} has no stored version. `qp models list` shows what there is.")
+    return found[-1]
 
 
 def _number_or_alias(which: str) -> int | str:

@@ -41,7 +41,7 @@ class PortTaken(OperatorActionRequired):
 class ServersRunning(OperatorActionRequired):
     """Somebody started them before."""
 
-    code = "QP107"
+    code = "QP108"
 
 
 class ServerFailed(DependencyFailed):
@@ -136,7 +136,8 @@ def running(
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings.home_path))
         for server in servers:
-            _require_free_port(server, settings.host)
+            if server.port_variable and server.port is not None:
+                require_free_port(settings.host, server.port, server.port_variable)
         started: dict[str, subprocess.Popen[bytes]] = {}
         for server in servers:
             log = logs / f"{server.name}.log"
@@ -163,15 +164,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _require_free_port(server: Server, host: str) -> None:
-    if not server.port_variable or server.port is None:
-        return
+def require_free_port(host: str, port: int, variable: str) -> None:
+    """Raise where somebody listens there: the variable chooses another port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, server.port))
+            probe.bind((host, port))
         except OSError as error:
-            raise PortTaken(host, server.port, server.port_variable) from error
+            raise PortTaken(host, port, variable) from error
 
 
 @contextmanager

@@ -183,6 +183,15 @@ def command_of(process: int) -> str:
         return "ended while we looked"
 
 
+@pytest.fixture
+def heard():
+    """A shell starts what is to run in the background deaf to Ctrl-C, and so would be whoever is started from there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see whose processes are left")
 @pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)])
 def test_stopping_the_servers_leaves_no_process_behind(tmp_path, how):

@@ -81,10 +81,24 @@ def test_show_chooses_by_kind_subject_and_count(qp):
     assert "5 rows shown" in done.stdout
     assert "3 rows shown" in qp("show", "--kind", "rollout").stdout
     assert "2 rows shown" in qp("show", "--subject", "demo-lstm").stdout
-    last = qp("show", "--last", "1", "--kind", "decision").stdout
-    assert '{"number":3}' in last
-    assert '{"number":1}' not in last
+    last = qp("show", "--last", "1", "--kind", "decision", "--full").stdout
+    assert '"number": 3' in last
+    assert '"number": 1' not in last
     assert "no such row" in qp("show", "--kind", "nothing").stdout
+
+
+def test_show_gives_each_row_a_line_and_its_payload_only_where_it_is_asked_for(qp):
+    lines = qp("show").stdout.splitlines()
+    assert [each.split()[0] for each in lines if "alice [ops]" in each] == ["1", "2", "3", "4", "5"]
+    assert not any("number" in each for each in lines)
+    whole = qp("show", "--row", "4").stdout
+    payload = whole[whole.index("{") :]
+    assert json.loads(payload) == {"number": 3}
+    assert "hash of the row before" in whole
+    missing = qp("show", "--row", "6")
+    assert missing.returncode == 1
+    assert "QP169" in missing.stderr
+    assert "no row 6; its newest is row 5" in missing.stderr
 
 
 def test_a_changed_row_is_not_shown(qp, home):
@@ -103,7 +117,7 @@ def test_a_person_may_anchor_the_rows_that_are_there(qp, home):
     assert done.returncode == 0, done.stderr
     assert qp("verify").returncode == 0
     assert json.loads((home / "journal.anchor").read_text())["sequence"] == 6
-    assert "a new machine" in qp("show", "--kind", "journal_anchored").stdout
+    assert "a new machine" in qp("show", "--row", "6").stdout
 
 
 @pytest.mark.postgres
