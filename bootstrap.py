@@ -39,6 +39,7 @@ MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"
 
 PYTEST = ("python", "-m", "pytest")
 WORKERS = ("-n", str(min(os.cpu_count() or 1, WORKERS_AT_MOST)), "--dist", "worksteal")
+NEW_EXAMPLES = ("--hypothesis-profile", "nightly", "--randomly-seed", "default")
 # The first time it takes half a minute; afterwards it finds everything compiled.
 COMPILE = ("qp", "compile")
 # Each command is one or more programs of .venv/bin; what the caller adds goes to the last one.
@@ -46,7 +47,7 @@ COMMANDS = {
     "demo": (COMPILE, ("qp", "demo")),
     "up": (COMPILE, ("qp", "up")),
     "test": (COMPILE, (*PYTEST, *WORKERS)),
-    "nightly": (COMPILE, (*PYTEST, *WORKERS, "-m", "nightly", "--hypothesis-profile", "nightly")),
+    "nightly": (COMPILE, (*PYTEST, *WORKERS, "-m", "nightly", *NEW_EXAMPLES)),
     "bench": (COMPILE, *(("python", str(path)) for path in sorted(ROOT.glob("benchmarks/bench_*.py")))),
     "lint": (("ruff", "check", "."), ("ruff", "format", "--check", ".")),
     "types": (("pyright",),),

@@ -23,11 +23,12 @@ _ENVIRONMENT = {
 os.environ.update(_ENVIRONMENT)
 time.tzset()
 
-# No deadline and no complaint about slow data: how fast the machine is today is no property of the code.
-for _profile, _examples in (("default", 100), ("nightly", 1000)):
+# No deadline and no complaint about slow data: how fast the machine is today is no property of the code. By day the
+# same examples every time, so that a change fails for what it changed; the night looks for examples nobody has tried.
+for _profile, _examples, _same in (("default", 100, True), ("nightly", 1000, False)):
     settings.register_profile(
         _profile,
-        derandomize=False,
+        derandomize=_same,
         deadline=None,
         max_examples=_examples,
         suppress_health_check=[HealthCheck.too_slow],
@@ -70,6 +71,16 @@ def chromium_path() -> Path:
     if found is None:
         _unavailable(f"QP_TEST_BROWSER={wanted} is no program", "/usr/bin/chromium")
     return Path(found)
+
+
+@pytest.fixture(scope="session")
+def governed_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with everything a strategy is trained on, to be copied. Imported only here: Dagster takes a second."""
+    from tests.governed import prepare
+
+    folder = tmp_path_factory.mktemp("governed")
+    prepare(folder, tmp_path_factory.mktemp("tables"))
+    return folder
 
 
 def _unavailable(found: str, example: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """A whole installation for tests that need one: servers, markets and a home of its own."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quant_pipelines.cli.dagster_api import DagsterApi
-from quant_pipelines.cli.servers import dagster_servers, free_port, running
+from quant_pipelines.cli.servers import Server, dagster_servers, free_port, running
 from quant_pipelines.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
@@ -45,9 +45,9 @@ def installed(home: Path, markets: str, environment: Mapping[str, str] | None = 
 
 
 @contextmanager
-def serving(installation: Installation) -> Iterator[Installation]:
-    """The Dagster UI and its daemon, up and answering."""
-    with running(dagster_servers(installation.settings), installation.settings, tell=print):
+def serving(installation: Installation, others: Sequence[Server] = ()) -> Iterator[Installation]:
+    """The Dagster UI and its daemon, up and answering, and what else is wanted beside them."""
+    with running([*dagster_servers(installation.settings), *others], installation.settings, tell=print):
         yield installation
 
 

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from quant_pipelines.cli.dagster_api import BackfillProgress
+from quant_pipelines.cli.servers import mlflow_servers
 from tests.end_to_end.screens import PATIENCE_MS
 from tests.installation import Installation, installed, serving, synthetic_market
 
@@ -20,7 +21,8 @@ ASSETS = [["demo", "raw_bars"], ["demo", "prices"]]
 @pytest.fixture(scope="package")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     home = tmp_path_factory.mktemp("installation")
-    with installed(home, synthetic_market(first_session=FIRST, symbols=20)) as ready, serving(ready):
+    market = synthetic_market(first_session=FIRST, symbols=20)
+    with installed(home, market) as ready, serving(ready, mlflow_servers(ready.settings)):
         yield ready
 
 

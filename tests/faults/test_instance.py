@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -127,15 +128,15 @@ def run(command: list[str], folder: Path) -> None:
 
 @contextmanager
 def own_postgres(folder: Path) -> Iterator[tuple[str, "list[str]"]]:
-    """A PostgreSQL server that may be restarted at will."""
+    """A PostgreSQL server that may be restarted at will.
+
+    Its folder is not among pytest's: every session of pytest that begins takes other users' rights to those away.
+    """
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     if not binaries:
         pytest.skip("no PostgreSQL server binaries are installed")
     runner = [require("runuser"), "-u", "postgres", "--"] if os.getuid() == 0 else []
-    if runner:
-        folder.chmod(0o777)
-        for parent in list(folder.parents)[:3]:
-            parent.chmod(parent.stat().st_mode | 0o055)
+    folder.chmod(0o777)
     control, data, port = str(binaries[-1]), str(folder / "data"), free_port()
     initdb = [*runner, str(Path(control).with_name("initdb")), "-D", data, "-A", "trust", "-U", "postgres"]
     run(initdb, folder)
@@ -154,10 +155,9 @@ def own_postgres(folder: Path) -> Iterator[tuple[str, "list[str]"]]:
 @pytest.mark.parametrize(("mode", "outage_seconds"), [("fast", 0), ("immediate", 0), ("fast", 10)])
 def test_a_run_survives_a_restart_of_its_database(tmp_path, mode, outage_seconds):
     """R4: the run succeeds, no retry is needed, and no event is lost or told twice."""
-    base = tmp_path / "postgres"
-    base.mkdir()
     with (
-        own_postgres(base) as (url, command),
+        TemporaryDirectory(prefix="qp_postgres_") as name,
+        own_postgres(base := Path(name)) as (url, command),
         installed(tmp_path, LONG, {"QP_DATABASE_URL": url}) as installation,
         serving(installation),
     ):
