@@ -13,6 +13,7 @@ from assets.metadata import picture, records
 from assets.reactions import reacting
 from assets.recording import Input, inputs_of, record_partition, recorded
 from assets.snapshots import coordinates, snapshot_partitions
+from assets.stopping import stop_of
 from assets.upstream import Newest, newest
 from quant_pipelines.calendars import Session
 from quant_pipelines.clock import SystemClock
@@ -92,7 +93,7 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
         training: TrainingResource,
     ) -> dg.MaterializeResult:
         with reacting(context):
-            store, config = snapshots.open(), context.op_execution_context.op_config
+            store, config, stop = snapshots.open(), context.op_execution_context.op_config, stop_of(context)
             actor = lake.writer(context).who
             for partition in context.partition_keys:
                 cutoff, name = coordinates(partition)
@@ -114,6 +115,7 @@ def model_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence
                     clock=SystemClock(),
                     actor=actor,
                     listener=_told_to(context, partition),
+                    stop=stop,
                     fence=lake.fence(context),
                     tags={RUN_TAG: context.run.run_id, "partition": partition},
                 )

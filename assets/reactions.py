@@ -7,6 +7,7 @@ import dagster as dg
 
 from quant_pipelines.errors import DependencyFailed, QuantPipelinesError
 from quant_pipelines.lake import TooManyRaces
+from quant_pipelines.models import TrainingStopped
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 5.0
@@ -22,6 +23,9 @@ def reacting(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) 
         context.log.warning("%s (%s) Trying again in %.0f s.", error, error.code, wait)
         # Dagster keeps the words of the last failure only where it is the request's cause.
         raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from _failure(error)
+    except TrainingStopped as stopped:
+        # As if the interrupt had come: the run ends as canceled and is not started again.
+        raise dg.DagsterExecutionInterruptedError(str(stopped)) from stopped
     except QuantPipelinesError as error:
         raise _failure(error) from error
 

@@ -13,6 +13,7 @@ from assets.models import snapshot_of
 from assets.reactions import reacting
 from assets.recording import Input, record_partition, recorded
 from assets.snapshots import coordinates, snapshot_partitions
+from assets.stopping import stop_of
 from assets.upstream import newest
 from quant_pipelines.code import code_version
 from quant_pipelines.digest import digest_json
@@ -87,7 +88,7 @@ def search_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequenc
         training: TrainingResource,
     ) -> dg.MaterializeResult:
         with reacting(context):
-            store, config = snapshots.open(), context.op_execution_context.op_config
+            store, config, stop = snapshots.open(), context.op_execution_context.op_config, stop_of(context)
             asked = Search(trials=config[TRIALS], seconds=config[SECONDS], folds=config[_FOLDS], seed=config[SEED])
             for partition in context.partition_keys:
                 cutoff, name = coordinates(partition)
@@ -100,7 +101,9 @@ def search_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequenc
                     machine=machine_of(config, machine.threads),
                 )
                 trials = TrackedTrials(tracker.open(), order, tags={RUN_TAG: context.run.run_id})
-                searcher = replace(training.searcher(lake.writer(context).who), listener=_told_to(context), log=trials)
+                searcher = replace(
+                    training.searcher(lake.writer(context).who), listener=_told_to(context), log=trials, stop=stop
+                )
                 try:
                     found = searcher.search(order, load(store, document), asked)
                     trials.ended(found)

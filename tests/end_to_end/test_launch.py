@@ -113,14 +113,14 @@ def test_a_training_is_watched_live_in_mlflow_and_stopped_in_dagster(installatio
     page.get_by_role("dialog").get_by_role("button", name="Terminate").click()
     assert installation.api.follow_run(run_id, tell=lambda _: None).status == "CANCELED"
     keep(page, "training-stopped")
-    assert watched.look()["info"]["status"] == "KILLED"
+    watched.await_status("KILLED")
     store = open_models(settings, clock=SystemClock())
     assert store.versions(f"demo.{STRATEGY}") == []
     assert not list((settings.home_path / "trainings").glob("*"))
 
     again = launch(installation, STRATEGY, LAST, "model", values=SHORT)
     assert installation.api.follow_run(again, tell=lambda _: None).status == "SUCCESS"
-    assert Watched(settings.mlflow_address, again).look()["info"]["status"] == "FINISHED"
+    Watched(settings.mlflow_address, again).await_status("FINISHED")
     assert len(store.versions(f"demo.{STRATEGY}")) == 1
     page.goto(f"{settings.dagster_address}/assets/demo/model?view=partitions&partition={LAST}|{STRATEGY}")
     see(page, "training_seconds", "validation_ic", "strongest_features")

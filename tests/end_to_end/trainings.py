@@ -76,6 +76,16 @@ class Watched:
             assert time.monotonic() < ends, f"no step {least} of {self.dagster_run} in MLflow: {run}"
             time.sleep(0.5)
 
+    def await_status(self, status: str) -> dict[str, Any]:
+        """Until it has ended so: by itself, or by the sensor that ends what its process could not."""
+        ends = time.monotonic() + WAIT_SECONDS
+        while True:
+            run = self.look()
+            if run is not None and run["info"]["status"] == status:
+                return run
+            assert time.monotonic() < ends, f"{self.dagster_run} is not {status} in MLflow: {run}"
+            time.sleep(0.5)
+
     @staticmethod
     def step(run: dict[str, Any]) -> int:
         """The newest step whose progress MLflow has; 0 where there is none."""

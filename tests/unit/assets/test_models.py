@@ -1,6 +1,8 @@
 """The model asset run by Dagster: trained once, stored, traced, judged; and what it says when it cannot."""
 
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -120,6 +122,13 @@ def graph(tmp_path, prepared):
         yield Graph(tmp_path, instance)
 
 
+@pytest.fixture
+def shared(tmp_path_factory):
+    """An instance that other threads see, too."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance"))) as instance:
+        yield instance
+
+
 def checked(result) -> dict[str, bool]:
     return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
 
@@ -230,6 +239,37 @@ def test_a_training_that_fails_is_recorded_with_its_reason(graph):
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert run.info.status == "FAILED"
     assert "missing: centre" in run.data.tags["error"]
+
+
+@pytest.mark.parametrize("asset", [MODEL, SEARCH])
+@pytest.mark.parametrize("force", [False, True], ids=["asked to end", "marked as canceled"])
+def test_a_run_that_nobody_wants_ends_although_no_interrupt_reached_it(graph, shared, asset, force):
+    """S2-46."""
+    graph.instance = shared
+    graph.run("trees", SNAPSHOT)
+    endless = {"num_boost_round": 100_000, "early_stopping_rounds": 100_000}
+    canceller = threading.Thread(target=cancel, args=(shared, force))
+    canceller.start()
+    graph.run("trees", asset, values={"hyperparameters": {"lightgbm": endless}} if asset == MODEL else None,
+              search={"trials": 1_000_000} if asset == SEARCH else None)  # fmt: skip
+    canceller.join()
+    (run,) = shared.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]))
+    assert graph.resources["models"].open().versions("tiny.trees") == []
+    client = _client(graph.scene.folder)
+    tracked = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert {each.info.status for each in tracked if each.data.tags.get("dagster_run") == run.run_id} == {"KILLED"}
+
+
+def cancel(instance: dg.DagsterInstance, force: bool) -> None:
+    """What the UI does to the run that has begun to learn; without the signal, which may get lost."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            instance.report_run_canceling(run)
+            if force:
+                instance.report_run_canceled(run)
+            return
+        time.sleep(0.05)
 
 
 def test_a_model_without_a_snapshot_says_what_to_materialise(graph):
