@@ -11,6 +11,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 
+_WHOLE = Path(__file__).parent / "end_to_end"
 # Set before any library is imported, because several read these names only once.
 _ENVIRONMENT = {
     "TZ": "UTC",
@@ -34,6 +35,12 @@ for _profile, _examples, _same in (("default", 100, True), ("nightly", 1000, Fal
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("default")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what drives a whole installation side by side, so that one worker starts one, not each worker its own."""
+    items.sort(key=lambda item: _WHOLE not in item.path.parents)
 
 
 @pytest.fixture(scope="session")
