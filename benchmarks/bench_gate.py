@@ -8,7 +8,7 @@ chance leaves at 5 of 100. Takes most of an hour. The tables of docs/gate-safety
 
 import argparse
 
-from quant_pipelines.deployment.safety import FIRST, MANY, WORTHLESS, Kind, World, better, passed
+from quant_pipelines.deployment.safety import FIRST, MANY, WORTHLESS, Kind, World, better, first_knowing, passed
 from quant_pipelines.strategies import Deployment
 
 SESSIONS = (10, 20, 40, 66)
@@ -37,6 +37,7 @@ def main() -> None:
     kinds = {
         **{f"with a champion: {name}": kind for name, kind in WORTHLESS.items()},
         **{f"first model: {name}": kind for name, kind in FIRST.items()},
+        **{f"first model, correlation {each}": first_knowing(each) for each in CORRELATIONS},
         **{f"better, correlation {each}": better(each) for each in CORRELATIONS},
     }
     for title, kind in kinds.items():

@@ -33,6 +33,7 @@ SHORTEST_ID = 6
 
 _AS_SPECIFIED = "Switched off by `policy: as_specified`."
 _UNVALIDATED = "Not asked: this candidate goes live without a validation."
+_FIRST_OF_ALL = "Switched off by `gate_first: false`: a first model only has to be finite and no constant."
 _NO_EVIDENCE = "Not judged: there is too little to judge by."
 
 
@@ -154,6 +155,8 @@ def _lines(evidence: Evidence, policy: Deployment) -> Iterable[Line]:
             rest = _off(rest, _AS_SPECIFIED)
         return (*rule, *always, *degenerate, *compared, *rest)
     compared = tuple(comparison_lines(evidence, policy))
+    if evidence.champion is None and not policy.gate_first:
+        compared = _off(compared, _FIRST_OF_ALL)
     if policy.policy == "as_specified":
         compared, rest = _off(compared, _AS_SPECIFIED), _off(rest, _AS_SPECIFIED)
         # A first model has no rule to pass, so it has to be a model at least.

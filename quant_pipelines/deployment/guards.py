@@ -94,6 +94,8 @@ def _balanced_f1(evidence: Evidence) -> Line:
 def _significance(evidence: Evidence, policy: Deployment) -> Line:
     """Of the ways by which the rule passes, the one that luck explains least."""
     looks = max(1, evidence.reads + 1)
+    if evidence.champion is None:
+        return _skill(evidence, policy.significance / looks, looks)
     ways = _open_ways(evidence, policy)
     bound = ("at_most", policy.significance / (looks * ways))
     passed = [each for each in rule_lines(evidence, policy) if each.outcome == "passed"]
@@ -108,6 +110,17 @@ def _significance(evidence: Evidence, policy: Deployment) -> Line:
     )
     known = [luck for each in passed if (luck := _luck(evidence, each.name)) is not None]
     return line("significance", "guard", min(known, default=None), bound, says, wants="the chance of luck")
+
+
+def _skill(evidence: Evidence, needed: float, looks: int) -> Line:
+    """Of a first model: whether it knows anything at all. MCC is 0 for what does not, however often it says up."""
+    says = (
+        "There is no champion to gain on, so this is the chance that a model which knows nothing has an MCC as large "
+        f"as this one's. The boundary is divided by the looks at these sessions, of which this is number {looks}."
+    )
+    seen = evidence.candidate.measures.get(MCC)
+    found = None if seen is None else seen.luck
+    return line("significance", "guard", found, ("at_most", needed), says, wants="the chance of luck")
 
 
 def _open_ways(evidence: Evidence, policy: Deployment) -> int:

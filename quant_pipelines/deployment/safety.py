@@ -152,6 +152,11 @@ def better(correlation: float) -> Kind:
     return _against(lambda holdout: holdout.knowing(correlation), Holdout.noise)
 
 
+def first_knowing(correlation: float) -> Kind:
+    """A first model that knows so much."""
+    return _first(lambda holdout: holdout.knowing(correlation))
+
+
 _REAL = 0.03
 _TRIED = 50
 MANY = f"best of {_TRIED}"
@@ -166,7 +171,7 @@ WORTHLESS: Mapping[str, Kind] = {
     "champion leans down": _against(Holdout.noise, _leaning(-0.5)),
     MANY: _many,
 }
-# And of these none is worth anything, but there is nobody to compare them with.
+# And of these none is worth anything, with nobody to compare them with.
 FIRST: Mapping[str, Kind] = {
     "coin flips": _first(Holdout.coin),
     "always up": _first(_always_up),

@@ -63,7 +63,8 @@ class _Draws:
         if found is None:
             return Estimate(value=model.value)
         low, high = found.interval(model.value, self.resampling.confidence)
-        return Estimate(value=model.value, low=max(low, measure.least), high=min(high, measure.most))
+        luck = None if measure.nothing is None else found.luck(model.value - measure.nothing)
+        return Estimate(value=model.value, low=max(low, measure.least), high=min(high, measure.most), luck=luck)
 
     def gain(self, candidate: _Redrawn, champion: _Redrawn) -> Gain:
         value = candidate.value - champion.value

@@ -14,11 +14,15 @@ Status = Literal["ok", "insufficient_observation", "champion_overlap"]
 
 
 class Estimate(Entry, frozen=True):
-    """A measure, with the interval that a block bootstrap over sessions gives it."""
+    """A measure, with the interval that a block bootstrap over sessions gives it.
+
+    `luck` is the chance of a value as large as this where the model knows nothing; null where that is not known.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    luck: float | None = None
 
 
 class Gain(Entry, frozen=True):

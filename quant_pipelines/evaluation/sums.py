@@ -180,12 +180,16 @@ def _icir(sums: Matrix) -> Vector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """What a measure is of, as a function of sums (... x columns), and between which values it lies."""
+    """What a measure is of, as a function of sums (... x columns), and between which values it lies.
+
+    `nothing` is what a model is expected to show that knows nothing, whatever its habits; null where that depends.
+    """
 
     of: str
     value: Callable[[Matrix], Vector]
     least: float = 0.0
     most: float = np.inf
+    nothing: float | None = None
     rises: bool = True
     kinds: tuple[Literal["numbers", "classes"], ...] = ("numbers", "classes")
 
@@ -203,14 +207,14 @@ MEASURES: Mapping[str, Measure] = {
     "accuracy": Measure(of="counts", value=direction.accuracy, most=1.0),
     "f1": Measure(of="counts", value=direction.f1, most=1.0),
     "balanced_f1": Measure(of="counts", value=direction.balanced_f1, most=1.0),
-    "mcc": Measure(of="counts", value=direction.mcc, least=-1.0, most=1.0),
+    "mcc": Measure(of="counts", value=direction.mcc, least=-1.0, most=1.0, nothing=0.0),
     "mse": Measure(of="errors", value=_mean, rises=False),
     "mae": Measure(of="errors", value=_mae, rises=False),
     "rmse": Measure(of="errors", value=_rmse, rises=False),
     "log_loss": Measure(of="surprise", value=_mean, rises=False, kinds=("classes",)),
     "direction_accuracy": Measure(of="pointed", value=_mean, most=1.0),
-    "ic": Measure(of="ic", value=_mean, least=-1.0, most=1.0),
-    "rank_ic": Measure(of="rank_ic", value=_mean, least=-1.0, most=1.0),
+    "ic": Measure(of="ic", value=_mean, least=-1.0, most=1.0, nothing=0.0),
+    "rank_ic": Measure(of="rank_ic", value=_mean, least=-1.0, most=1.0, nothing=0.0),
     "icir": Measure(of="ic", value=_icir, least=-np.inf),
 }
 

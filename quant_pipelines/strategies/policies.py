@@ -36,13 +36,13 @@ class Deployment(Entry, frozen=True):
 
     Switches. `policy: as_specified` is the rule alone; guards and gates are then off. Without
     `post_training_validation`, and for an incremental training without `gate_incremental`, a candidate goes live
-    unvalidated.
+    unvalidated. Without `gate_first` a first model only has to be finite and no constant.
 
     The rule: the F1 gains `f1_gain`, or the MSE is `mse_ratio` of the champion's.
 
     Guards: a gain must be luck with a chance of `significance` at most, divided by the looks at the holdout and by the
-    ways of the rule that are open; one in F1 must be one in MCC too. An MSE ratio of `tripwire_mse_ratio` or less, or
-    an IC above `tripwire_ic`, is taken for a leak.
+    ways of the rule that are open; one in F1 must be one in MCC too. A first model's gain is its MCC. An MSE ratio of
+    `tripwire_mse_ratio` or less, or an IC above `tripwire_ic`, is taken for a leak.
 
     Gates on the candidate itself: at least `least_sharpe`, a `deepest_drawdown` that is not passed, at most
     `most_rejects` of the orders refused. Null switches a gate off.
@@ -59,6 +59,7 @@ class Deployment(Entry, frozen=True):
     policy: Literal["guarded", "as_specified"] = "guarded"
     post_training_validation: bool = True
     gate_incremental: bool = True
+    gate_first: bool = True
     f1_gain: Annotated[float, Field(ge=0, le=1)] = 0.05
     mse_ratio: Annotated[float, Field(gt=0, le=1)] = 0.9
     significance: Annotated[float, Field(gt=0, lt=1)] = 0.05

@@ -18,7 +18,7 @@ AS_SPECIFIED = Deployment(policy="as_specified")
 ANY = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.floats(-0.2, 1.2)
 MEASURES = st.dictionaries(
     st.sampled_from(["f1", "balanced_f1", "mse", "ic", "sharpe", "max_drawdown", "reject_rate", "accuracy"]),
-    st.builds(Estimate, value=ANY, low=ANY, high=ANY),
+    st.builds(Estimate, value=ANY, low=ANY, high=ANY, luck=ANY),
 )
 GAINS = st.builds(Gain, value=ANY, low=ANY, high=ANY, luck=ANY | st.sampled_from([0.0, 0.01]))
 SEEN = st.builds(
@@ -55,6 +55,7 @@ POLICIES = st.builds(
     policy=st.sampled_from(["guarded", "as_specified"]),
     post_training_validation=st.sampled_from([True, True, False]),
     gate_incremental=st.booleans(),
+    gate_first=st.booleans(),
     f1_gain=st.sampled_from([0.0, 0.05, 0.2]),
     mse_ratio=st.sampled_from([0.5, 0.9, 0.97, 1.0]),
     least_sharpe=st.none() | st.floats(-1, 3),
@@ -215,6 +216,25 @@ def test_a_first_model_has_to_be_one_even_as_specified():
     constant = seen("1").model_copy(update={"distinct": 1})
     assert decide(evidence(champion=None, candidate=constant), AS_SPECIFIED).verdict == "rejected"
     assert decide(evidence(champion=None, candidate=seen("1", sharpe=-1)), AS_SPECIFIED).verdict == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("luck", "reads", "verdict"),
+    [
+        (0.05, 0, "promoted"), (0.051, 0, "rejected"), (0.025, 1, "promoted"), (0.026, 1, "rejected"),
+        (None, 0, "rejected"),
+    ],
+)  # fmt: skip
+def test_a_first_model_has_to_know_something_unless_the_policy_is_the_letter(luck, reads, verdict):
+    """X-20. Each look at the holdout makes it harder, and what is not known is not enough."""
+    lucky = seen("1")
+    lucky.measures["mcc"] = Estimate(value=0.1, luck=luck)
+    first = evidence(champion=None, candidate=lucky, gains={}, mse_ratio=None, reads=reads)
+    decision = decide(first, POLICY)
+    assert decision.verdict == verdict, decision.reason
+    assert ("significance" in decision.reason) == (verdict == "rejected")
+    assert decide(first, Deployment(gate_first=False)).verdict == "promoted"
+    assert decide(first, AS_SPECIFIED).verdict == "promoted"
 
 
 def test_an_account_that_never_lost_is_no_unknown_one():

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from quant_pipelines.deployment.safety import FIRST, MANY, WORTHLESS, Holdout, World, better, evidence_of, passed
+from quant_pipelines.deployment.safety import (
+    FIRST,
+    MANY,
+    WORTHLESS,
+    Holdout,
+    World,
+    better,
+    evidence_of,
+    first_knowing,
+    passed,
+)
 from quant_pipelines.evaluation.metrics import by_session
 from quant_pipelines.strategies import Deployment
 
@@ -36,11 +46,26 @@ def test_the_bare_rule_falls_for_coins_in_a_third_of_all_holdouts_of_sixty_rows(
     assert abs(found.as_specified / 150 - 0.316) <= ERRORS * found.error(0.316)
 
 
-def test_a_first_constant_is_no_model_and_a_first_coin_can_be_lucky():
-    """A first model has nobody to be compared with: only the gates stop noise, and by luck alone they often do not."""
-    assert passed(FIRST["always up"], WORLDS[1], POLICY, holdouts=10).as_specified == 0
-    coin = passed(FIRST["coin flips"], WORLDS[0], POLICY, holdouts=40)
+@pytest.mark.parametrize("name", FIRST)
+def test_a_first_model_that_knows_nothing_hardly_ever_goes_live(name):
+    """It has nobody to be compared with, and of finite numbers that are no constant noise has plenty."""
+    found = [passed(FIRST[name], world, POLICY, holdouts=60) for world in WORLDS]
+    slack = ERRORS * np.sqrt(LIMIT * (1 - LIMIT) / 120)
+    assert sum(each.without_gates for each in found) / 120 <= LIMIT + slack
+    bare = sum(each.as_specified for each in found)
+    assert bare == 0 if name == "always up" else bare > 100
+
+
+def test_by_the_letter_a_first_coin_can_be_lucky():
+    """X-20: only the gates stop noise then, and by luck alone they often do not."""
+    letter = POLICY.model_copy(update={"gate_first": False})
+    coin = passed(FIRST["coin flips"], WORLDS[0], letter, holdouts=40)
     assert 0 < coin.whole < coin.without_gates
+
+
+def test_a_first_model_that_knows_something_goes_live_where_there_is_enough_to_see_it_by():
+    found = passed(first_knowing(0.1), World(sessions=66, names=100), POLICY, holdouts=20)
+    assert found.whole >= 10
 
 
 def test_one_that_is_really_better_goes_live_where_the_rule_can_see_it():
