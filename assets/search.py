@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 
@@ -33,6 +33,7 @@ from quant_pipelines.training import (
     order_for,
 )
 from quant_pipelines.training.search_result import as_table
+from quant_pipelines.training.search_settings import Scheme
 from resources.lake import LakeResource
 from resources.machine import MachineResource
 from resources.models import RUN_TAG, TrackerResource
@@ -44,10 +45,23 @@ BEST_PARAMETERS, SETTINGS, WHY = "best_parameters", "settings", "why"
 OVERFITTING, OVERFITTING_PROBABILITY = "overfitting", "overfitting_probability"
 _NOTHING_TO_CHOOSE = (BadSearch, NotLearnable, NothingFound)
 TRIALS, SECONDS, OR_OWN, _FOLDS = "trials", "seconds", "or_own", "folds"
+_SCHEME, _TOGETHER = "scheme", "tested_together"
 _CONFIG = {
     TRIALS: dg.Field(int, default_value=20, description="Most settings that are tried; the first are the strategy's."),
     SECONDS: dg.Field(float, default_value=3600.0, description="Longest time; the trial under way is cut then."),
     _FOLDS: dg.Field(int, default_value=3, description="Stretches of sessions that each setting is judged on."),
+    _SCHEME: dg.Field(
+        dg.Enum("search_scheme", [dg.EnumValue(each) for each in get_args(Scheme)]),
+        default_value="walk_forward",
+        description="What each stretch is judged by: walk_forward learns from what came before, purged_k_fold from all "
+        "others, combinatorial tests several at once, in every choice of them.",
+    ),
+    _TOGETHER: dg.Field(
+        int,
+        default_value=2,
+        description="How many stretches combinatorial tests at once: 2 of 5 are 10 trainings for each trial, and 4 "
+        "paths over which the luck of the choice is told.",
+    ),
     OR_OWN: dg.Field(
         bool,
         default_value=False,
@@ -89,7 +103,14 @@ def search_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequenc
     ) -> dg.MaterializeResult:
         with reacting(context):
             store, config, stop = snapshots.open(), context.op_execution_context.op_config, stop_of(context)
-            asked = Search(trials=config[TRIALS], seconds=config[SECONDS], folds=config[_FOLDS], seed=config[SEED])
+            asked = Search(
+                trials=config[TRIALS],
+                seconds=config[SECONDS],
+                folds=config[_FOLDS],
+                scheme=config[_SCHEME],
+                tested_together=config[_TOGETHER],
+                seed=config[SEED],
+            )
             for partition in context.partition_keys:
                 cutoff, name = coordinates(partition)
                 document, event = snapshot_of(context, upstream, store, partition)

@@ -14,7 +14,7 @@ from quant_pipelines.settings import Settings
 from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.training.ledger import Ledger
 from quant_pipelines.training.order import Order
-from quant_pipelines.training.search_folds import Fold, folds_of
+from quant_pipelines.training.search_folds import Fold, Places, folds_of
 from quant_pipelines.training.search_overfitting import overfitting_of
 from quant_pipelines.training.search_record import Record, held_record
 from quant_pipelines.training.search_result import (
@@ -56,20 +56,20 @@ class Searcher:
         spec = spec_named(order.settings.kind)
         _require_workers(search, spec)
         space = space_of(search, spec, order.settings)
-        folds = folds_of(arrays, order.settings, order.strategy.training, search)
-        objective = _objective(order, search, folds)
+        found = folds_of(arrays, order.settings, order.strategy.training, search)
+        objective = _objective(order, search, found.folds)
         study = _study(order, search, objective, space=sorted(space.items()))
         with held_record(self.folder, study) as record:
             sampling = Sampling(
                 space, order.settings.parameters, least_is_best=objective in LEAST_IS_BEST, seed=search.seed
             )
             running = Running(
-                order=order, search=search, spec=spec, folds=folds, objective=objective, ledger=self.ledger,
+                order=order, search=search, spec=spec, folds=found.folds, objective=objective, ledger=self.ledger,
                 listener=self.listener, log=self.log, stop=self.stop, seconds=self.seconds,
             )  # fmt: skip
             trials = Trials(running, record, sampling)
             trials.run()
-            return _result(study, running, record, sampling, spent=trials.spent_seconds)
+            return _result(study, running, record, sampling, paths=found.paths, spent=trials.spent_seconds)
 
 
 def open_searcher(settings: Settings, ledger: Ledger) -> Searcher:
@@ -107,7 +107,9 @@ def _study(order: Order, search: Search, objective: str, *, space: object) -> st
     return digest_json({"order": order.training_id, "question": question})
 
 
-def _result(study: str, running: Running, record: Record, sampling: Sampling, *, spent: float) -> SearchResult:
+def _result(
+    study: str, running: Running, record: Record, sampling: Sampling, *, paths: tuple[Places, ...], spent: float
+) -> SearchResult:
     rows = tuple(record.ended[number] for number in sorted(record.ended))
     done = [each for each in rows if each.state == "completed" and each.value is not None]
     if not done:
@@ -130,7 +132,7 @@ def _result(study: str, running: Running, record: Record, sampling: Sampling, *,
         trials=rows,
         importance=sampling.importance(),
         deflation=_deflation(rows, [_value(each) for each in done]),
-        overfitting=overfitting_of(rows, running.objective),
+        overfitting=overfitting_of(rows, running.objective, paths),
         seconds=spent,
     )
 

@@ -1,5 +1,6 @@
 """The folds that a search judges by: the past learns, what follows is tested, and neither knows of the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,18 @@ from quant_pipelines.snapshots import SnapshotArrays
 from quant_pipelines.strategies import Training
 from quant_pipelines.training.data import Part, part_of, samples_to_learn
 from quant_pipelines.training.search_settings import Search
-from quant_pipelines.validation import LabelSpans, Split, Splits, WalkForward, purge, purged_k_fold
+from quant_pipelines.validation import (
+    CombinatorialPurged,
+    LabelSpans,
+    Split,
+    Splits,
+    WalkForward,
+    purge,
+    purged_k_fold,
+)
 
 Rows = NDArray[np.int64]
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,7 +43,16 @@ class Fold:
     test: Part
 
 
-def folds_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training, search: Search) -> tuple[Fold, ...]:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FoldPlan:
+    """All folds of a search. A path goes through the tested sessions, each once: their places among those of all folds,
+    fold after fold."""
+
+    folds: tuple[Fold, ...]
+    paths: tuple[Places, ...]
+
+
+def folds_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training, search: Search) -> FoldPlan:
     """The folds over the training and validation rows of a snapshot. Its holdout is not looked at."""
     samples = np.sort(np.concatenate(list(samples_to_learn(arrays, settings).values())))
     if arrays.labels is None or not samples.size:
@@ -44,7 +63,7 @@ def folds_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training
         arrays.labels.resolves[samples].astype(np.int64),
     )
     found = fold_rows(spans, search, tail_share=training.validation_share)
-    return tuple(
+    folds = tuple(
         Fold(
             train=part_of(arrays, settings, training, samples[each.train]).examples,
             tail=part_of(arrays, settings, training, samples[each.tail]).examples,
@@ -52,6 +71,7 @@ def folds_of(arrays: SnapshotArrays, settings: ModelSettings, training: Training
         )
         for each in found
     )
+    return FoldPlan(folds=folds, paths=paths_of(spans, search, found))
 
 
 def fold_rows(spans: LabelSpans, search: Search, *, tail_share: float) -> tuple[FoldRows, ...]:
@@ -66,9 +86,33 @@ def fold_rows(spans: LabelSpans, search: Search, *, tail_share: float) -> tuple[
     return folds
 
 
+def paths_of(spans: LabelSpans, search: Search, folds: Sequence[FoldRows]) -> tuple[Places, ...]:
+    """The ways through the tested sessions: one, and more where a session is tested more than once."""
+    tested = [np.unique(spans.session[each.test]) for each in folds]
+    begins = np.cumsum([0, *(each.size for each in tested)])
+    if search.scheme != "combinatorial":
+        return (np.arange(begins[-1]),)
+    scheme = _combinatorial(search)
+    groups = np.array_split(spans.sessions, scheme.groups)
+    return tuple(
+        np.concatenate(
+            [begins[split] + np.flatnonzero(np.isin(tested[split], groups[group])) for group, split in enumerate(path)]
+        )
+        for path in scheme.paths
+    )
+
+
+def _combinatorial(search: Search) -> CombinatorialPurged:
+    return CombinatorialPurged(
+        groups=search.folds, test_groups=search.tested_together, embargo_sessions=search.embargo_sessions
+    )
+
+
 def _splits(spans: LabelSpans, search: Search) -> Splits:
     if search.scheme == "purged_k_fold":
         return purged_k_fold(folds=search.folds, embargo_sessions=search.embargo_sessions).split(spans)
+    if search.scheme == "combinatorial":
+        return _combinatorial(search).split(spans)
     # As many sessions to learn from at first as each fold tests.
     train = max(1, (spans.sessions.size - spans.gap_sessions) // (search.folds + 1))
     splitter = WalkForward(train_sessions=train, test_sessions=spans.sessions.size, expanding=True)

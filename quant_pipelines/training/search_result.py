@@ -38,11 +38,15 @@ class Deflation(Entry, frozen=True):
 
 
 class Overfitting(Entry, frozen=True):
-    """How often the best trial of one half of the sessions is below the median of the other; null: see `words`."""
+    """How often the best trial of one half of the sessions is below the median of the other; null: see `words`.
+
+    `sessions` are those of a path, `paths` the ways on which they were tested.
+    """
 
     probability: float | None
     trials: int
     sessions: int
+    paths: int = 1
     words: str
 
 

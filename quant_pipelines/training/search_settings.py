@@ -8,6 +8,7 @@ from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.models import ModelSettings, ModelSpec, Range, Searched, Value
 
 Objective = Literal["ic", "rank_ic", "icir", "mse", "mae", "log_loss", "accuracy", "direction_accuracy"]
+Scheme = Literal["walk_forward", "purged_k_fold", "combinatorial"]
 # Which way is better. Everything else that is measured is greater where it is better.
 LEAST_IS_BEST = ("mse", "mae", "log_loss")
 _FEWEST_FOLDS = 2
@@ -25,13 +26,15 @@ class Search:
 
     `objective` None is the mean IC of a session where sessions have names enough to rank, else the task's own loss.
     `space` None is every hyper-parameter that the kind says is worth searching. `embargo_sessions` count for purged
-    folds alone: walking forward, nothing is learned from what follows a test.
+    and combinatorial folds: walking forward, nothing is learned from what follows a test. `tested_together` is how many
+    of the folds each training of the combinatorial scheme is tested on: 2 of 5 are 10 trainings and 4 paths.
     """
 
     trials: int | None = None
     seconds: float | None = None
     folds: int = 3
-    scheme: Literal["walk_forward", "purged_k_fold"] = "walk_forward"
+    scheme: Scheme = "walk_forward"
+    tested_together: int = 2
     embargo_sessions: int = 0
     objective: Objective | None = None
     pruning: bool = True
@@ -47,6 +50,11 @@ class Search:
             found = getattr(self, name)
             if found is not None and found < smallest:
                 raise BadSearch(f"{name} of the search is {found}; it is {smallest} or more.")
+        if self.scheme == "combinatorial" and not 1 <= self.tested_together < self.folds:
+            raise BadSearch(
+                f"tested_together of the search is {self.tested_together}; of {self.folds} folds it is 1 to "
+                f"{self.folds - 1}, since one at least has to be learned from."
+            )
 
     @property
     def question(self) -> dict[str, Any]:

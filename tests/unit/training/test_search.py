@@ -23,6 +23,7 @@ from quant_pipelines.training import (
     order_for,
     task_of,
 )
+from quant_pipelines.training.search_folds import folds_of
 from quant_pipelines.training.search_overfitting import BLOCKS
 from quant_pipelines.training.search_record import SearchDamaged, held_record
 from quant_pipelines.training.search_settings import space_of
@@ -145,6 +146,29 @@ def test_how_far_the_choice_is_luck_is_told_from_the_sessions_that_were_tested_a
     assert found.probability == overfitting(ranked, blocks=BLOCKS, by="mean")
     assert found.probability < 0.2, "what was planted is found again in the other half"
     assert "50% is blind choice" in found.words
+
+
+def test_over_the_paths_of_combinatorial_folds_it_is_the_mean_of_each(searcher, planted):
+    order, arrays = planted
+    search = Search(
+        trials=4, folds=4, scheme="combinatorial", space={"num_leaves": (2, 3, 16)}, pruning=False
+    )  # fmt: skip
+    result = searcher.search(with_parameters(order, num_leaves=2), arrays, search)
+    assert result.folds == 6
+    paths = folds_of(arrays, order.settings, order.strategy.training, search).paths
+    series = np.array([each.by_session for each in result.trials], np.float64).T
+    each = [series[path] for path in paths]
+    ranked = [path[np.isfinite(path).all(axis=1)] for path in each]
+    expected = [overfitting(path, blocks=BLOCKS, by="mean") for path in ranked]
+    assert result.overfitting.paths == 3
+    assert result.overfitting.probability == pytest.approx(np.mean(expected))
+    assert "On each of 3 paths" in result.overfitting.words
+
+
+@pytest.mark.parametrize("together", [0, 4, 5])
+def test_combinatorial_folds_that_leave_nothing_to_learn_from_are_refused(together):
+    with pytest.raises(BadSearch, match="of 4 folds it is 1 to 3"):
+        Search(trials=1, folds=4, scheme="combinatorial", tested_together=together)
 
 
 def test_what_is_no_mean_over_sessions_or_has_one_trial_says_why_it_is_not_known(searcher, linear):
