@@ -1,6 +1,7 @@
 """A home with a real model store, tracker, journal and shelf, and trainers over it."""
 
 import shutil
+from functools import cached_property
 from pathlib import Path
 
 from quant_pipelines.journal import FileAnchor, Journal, sqlite_url
@@ -30,11 +31,15 @@ class Home:
         }  # fmt: skip
         return Trainer(**(values | changes))
 
-    def runs(self):
-        """MLflow's client, and the runs of the tiny market."""
+    @cached_property
+    def client(self):
+        """MLflow's own."""
         from mlflow import MlflowClient
 
         uri = f"sqlite:///{self.folder / 'mlflow.db'}"
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        found = client.get_experiment_by_name("tiny")
-        return client, client.search_runs([found.experiment_id])
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def runs(self):
+        """MLflow's client, and the runs of the tiny market."""
+        found = self.client.get_experiment_by_name("tiny")
+        return self.client, self.client.search_runs([found.experiment_id])
