@@ -2,13 +2,15 @@
 
 import pytest
 
+from quant_pipelines.calendars import session_key
 from quant_pipelines.cli.dagster_api import DagsterRefused
 from quant_pipelines.cli.project import open_lake
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.lake.tables import PRICES
 from quant_pipelines.registry import open_models
+from quant_pipelines.snapshots import open_snapshots
 from tests.end_to_end.screens import keep, see
-from tests.end_to_end.trainings import Watched, launch
+from tests.end_to_end.trainings import Watched, backfill, launch
 
 FIRST, LAST = "2021-01-04", "2023-12-29"
 JOB = "build_demo"
@@ -86,6 +88,18 @@ def test_a_feature_table_and_the_report_are_seen(installation, build, page):
     report = labels_of_events(installation, "factor_report", LAST)
     assert {"strongest", "clusters", "tear_sheet", "cumulative_rank_ic"} <= report
     keep(page, "report-partition")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_snapshots_are_backfilled_over_sessions_and_strategies_at_once(installation, build):
+    """As one picks them in the UI's dialog: two sessions by two strategies are four frozen snapshots."""
+    sessions, strategies = ["2023-10-31", "2023-11-30"], ["demo_lightgbm", "demo_linear"]
+    end = backfill(installation, "snapshot", sessions, strategies)
+    assert (end.status, end.partitions, end.succeeded) == ("COMPLETED_SUCCESS", 4, 4)
+    store = open_snapshots(installation.settings)
+    found = {(session_key(each.recipe.cutoff), each.recipe.strategy) for each in store.documents()}
+    assert found >= {(session, strategy) for session in sessions for strategy in strategies}
 
 
 STRATEGY = "demo_lightgbm"

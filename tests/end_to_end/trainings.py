@@ -3,11 +3,11 @@
 import json
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quant_pipelines.cli.dagster_api import LOCATION, DagsterRefused, training_partition
+from quant_pipelines.cli.dagster_api import LOCATION, BackfillProgress, DagsterRefused, training_partition
 from tests.installation import Installation
 
 WAIT_SECONDS = 120
@@ -47,6 +47,29 @@ def launch(
     if "run" not in answer:
         raise DagsterRefused(str(answer))
     return answer["run"]["runId"]
+
+
+_BACKFILL = """
+mutation Backfill($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on Error { message }
+  }
+}
+"""
+
+
+def backfill(
+    installation: Installation, asset: str, sessions: Sequence[str], strategies: Sequence[str]
+) -> BackfillProgress:
+    """Every strategy at every session, as the UI's dialog asks for them; how it ended."""
+    wanted = [training_partition(session, strategy) for session in sessions for strategy in strategies]
+    params = {"assetSelection": [{"path": [MARKET, asset]}], "partitionNames": wanted}
+    answer = installation.api.ask(_BACKFILL, {"params": params})["launchPartitionBackfill"]
+    if "backfillId" not in answer:
+        raise DagsterRefused(str(answer))
+    return installation.api.follow_backfill(answer["backfillId"], tell=lambda _: None)
 
 
 @dataclass(frozen=True)
