@@ -17,7 +17,7 @@ from custom_features import FEATURES as CUSTOM_FEATURES
 from custom_features import INDICATOR_WINDOWS
 from quant_pipelines.calendars import Session, session_key
 from quant_pipelines.calendars.always_open import AlwaysOpen
-from quant_pipelines.feature_tables import FeaturePublisher, PublishedFeatures, feature_schema, market_features
+from quant_pipelines.feature_tables import FeaturePublisher, Memory, PublishedFeatures, feature_schema, market_features
 from quant_pipelines.features.registry import FeatureRegistry, FeatureSet
 from quant_pipelines.markets import Market
 from resources.lake import LakeResource
@@ -73,7 +73,9 @@ def _table(market: Market, features: FeatureSet) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with reacting(context):
             window = closed_sessions_of(context, market)
-            publisher = FeaturePublisher(market=market, features=features, lake=lake.open(), threads=machine.threads)
+            publisher = FeaturePublisher(
+                market=market, features=features, lake=lake.open(), threads=machine.threads, memory=Memory()
+            )
             record = lineage.open().record
             for chunk in publisher.chunks(window):
                 inputs = inputs_of(context, {upstream: publisher.prices.session_ids(chunk)})

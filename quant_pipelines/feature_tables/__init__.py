@@ -2,7 +2,7 @@
 
 from quant_pipelines.feature_tables.panels import PRICE_COLUMNS, FactorsMixed, PricePanel, price_panel
 from quant_pipelines.feature_tables.proof import RULES, FeatureRule, Judgement, judge_features
-from quant_pipelines.feature_tables.publish import FeaturePublisher, PublishedFeatures
+from quant_pipelines.feature_tables.publish import FeaturePublisher, Memory, PublishedFeatures
 from quant_pipelines.feature_tables.schema import feature_schema
 from quant_pipelines.feature_tables.sets import market_features
 from quant_pipelines.lineage.made_from import MADE_FROM
@@ -15,6 +15,7 @@ __all__ = [
     "FeaturePublisher",
     "FeatureRule",
     "Judgement",
+    "Memory",
     "PricePanel",
     "PublishedFeatures",
     "feature_schema",

@@ -1,7 +1,7 @@
 """Rows of `prices` as the panel that features are computed on, and the way back."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -67,7 +67,7 @@ def price_panel(prices: pa.Table, sessions: Sequence[Session], *, begun: Collect
 
 
 def _adjusted(panel: BarPanel, factor: NDArray[np.float64]) -> BarPanel:
-    """Scaled by the dated factors; symbols without any are as they traded."""
+    """Scaled in place by the dated factors; symbols without any are as they traded."""
     traded, dated = ~panel.suspended, ~np.isnan(factor)
     owner = np.repeat(np.arange(len(panel.symbols)), np.diff(panel.offsets))
     has_factors = np.zeros(len(panel.symbols), bool)
@@ -76,8 +76,8 @@ def _adjusted(panel: BarPanel, factor: NDArray[np.float64]) -> BarPanel:
     if torn.size:
         raise FactorsMixed(panel.symbols[owner[torn[0]]], cast("Session", panel.sessions[torn[0]].item()))
     scale = np.where(dated, factor, 1.0)
-    values = np.stack(
-        [row * scale if name in PRICE_FIELDS else row / scale for row, name in zip(panel.values, FIELDS, strict=True)]
-    )
-    drop_impossible(values)
-    return BarPanel(values, panel.offsets, panel.symbols, panel.sessions, scale)
+    for row, name in zip(panel.values, FIELDS, strict=True):
+        by = np.multiply if name in PRICE_FIELDS else np.divide
+        by(row, scale, out=row)
+    drop_impossible(panel.values)
+    return replace(panel, factor=scale)

@@ -30,6 +30,29 @@ PART_ROWS = 32_768
 _FEATURE_BYTES = 4
 
 
+class Memory:
+    """Memory for one publication after the other: each takes over what the one before it wrote to.
+
+    Handing out fresh memory takes a system as long as computing what goes into it, and a virtual machine longer.
+    """
+
+    def __init__(self) -> None:
+        self._block = np.empty(0, np.float32)
+        self._taken = 0
+
+    def clear(self) -> None:
+        """Give up what was handed out: whoever still holds it will see it change."""
+        self._taken = 0
+
+    def empty(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """As np.empty; apart from everything handed out since it was cleared."""
+        begin, self._taken = self._taken, self._taken + shape[0] * shape[1]
+        if self._taken > self._block.size:
+            begin, self._taken = 0, shape[0] * shape[1]
+            self._block = np.empty(self._taken, np.float32)
+        return self._block[begin : self._taken].reshape(shape)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFeatures:
     """What one publication did. `rows` are those of the computed sessions; `damaged` says what it healed."""
@@ -43,12 +66,16 @@ class PublishedFeatures:
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturePublisher:
-    """Publishes sessions of one feature set of one market."""
+    """Publishes sessions of one feature set of one market.
+
+    With `memory`, the rows of a publication are there until the next one begins.
+    """
 
     market: Market
     features: FeatureSet
     lake: Lake
     threads: int = 1
+    memory: Memory | None = None
 
     @cached_property
     def table(self) -> Table:
@@ -68,6 +95,8 @@ class FeaturePublisher:
         self, window: Window, *, writer: Writer, fence: Fence, record: Record = unrecorded
     ) -> PublishedFeatures:
         """Compute the window's stale sessions from one version of prices, and publish them."""
+        if self.memory is not None:
+            self.memory.clear()
         version = self.prices.version()
         wanted = self.made_from(window, as_of=version)
         there = held(self.table, window)
@@ -120,9 +149,10 @@ class FeaturePublisher:
         reach = Window(self.reach(window.first), window.last)
         sessions = self.market.sessions_calendar.sessions(reach.first, reach.last)
         laid_out = price_panel(prices, sessions, begun=self._begun(prices, reach, as_of))
-        return _published(
-            self.features, laid_out, prices.num_rows - since(prices, window.first).num_rows, threads=self.threads
-        )
+        begin = prices.num_rows - since(prices, window.first).num_rows
+        shape = (len(self.features.features), prices.num_rows - begin)
+        out = np.empty(shape, np.float32) if self.memory is None else self.memory.empty(shape)
+        return _published(self.features, laid_out, begin, out, threads=self.threads)
 
     def reach(self, session: Session) -> Session:
         """The first session that the features of a session are made from."""
@@ -200,11 +230,12 @@ def _running(version: str, sessions: Sequence[Session], ids: Mapping[Session, st
             yield session, digest
 
 
-def _published(features: FeatureSet, laid_out: PricePanel, begin: int, *, threads: int) -> NDArray[np.float32]:
+def _published(
+    features: FeatureSet, laid_out: PricePanel, begin: int, out: NDArray[np.float32], *, threads: int
+) -> NDArray[np.float32]:
     """One row per feature, one column per price row from `begin` on; computed some symbols at a time."""
     wanted = laid_out.places[begin:]
     order = np.argsort(wanted)
-    out = np.empty((len(features.features), wanted.size), np.float32)
 
     def fill(first: int, last: int) -> None:
         offset, end = laid_out.panel.offsets[[first, last]]

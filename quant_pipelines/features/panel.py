@@ -98,11 +98,12 @@ class BarPanel:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Self:
-        """From bars sorted by symbol and session, already adjusted as of the cutoff.
+        """From bars sorted by symbol and session, already adjusted as of the cutoff, in the precision of the table.
 
         A price that is not positive and a volume below zero are missing, as is anything beyond float32.
         """
-        values = np.empty((len(FIELDS), table.num_rows))
+        single = all(table.schema.field(name).type == pa.float32() for name in FIELDS)
+        values = np.empty((len(FIELDS), table.num_rows), np.float32 if single else np.float64)
         for row, name in zip(values, FIELDS, strict=True):
             row[:] = table.column(name).to_numpy()
         drop_impossible(values)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.feature_tables import FeaturePublisher
+from quant_pipelines.feature_tables import FeaturePublisher, Memory
 from quant_pipelines.features.registry import FeatureSet
 from quant_pipelines.lake import Lake, Window, Writer, no_fence
 from quant_pipelines.lake.tables import PRICES
@@ -97,8 +97,8 @@ class Scene:
         rows = self.listed.any(axis=1)
         return [self.sessions[at] for at in range(first, last + 1) if rows[at]]
 
-    def publisher(self, features: FeatureSet, threads: int = 1) -> FeaturePublisher:
-        return FeaturePublisher(market=self.market, features=features, lake=self.lake, threads=threads)
+    def publisher(self, features: FeatureSet, threads: int = 1, memory: Memory | None = None) -> FeaturePublisher:
+        return FeaturePublisher(market=self.market, features=features, lake=self.lake, threads=threads, memory=memory)
 
     def publish(self, features: FeatureSet, first: int = 0, last: int = SESSIONS - 1, threads: int = 1):
         window = Window(self.sessions[first], self.sessions[last])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quant_pipelines.clock import SystemClock
-from quant_pipelines.feature_tables import FactorsMixed, feature_schema, judge_features, price_panel
+from quant_pipelines.feature_tables import FactorsMixed, Memory, feature_schema, judge_features, price_panel
 from quant_pipelines.feature_tables import publish as publishing
 from quant_pipelines.features.alpha158.catalogue import NAMES
 from quant_pipelines.features.custom import custom_set, expression, function
@@ -80,6 +80,24 @@ def test_neither_threads_nor_parts_nor_chunks_change_a_bit(scenes, monkeypatch):
     for chunk in publisher.chunks(in_parts.all):
         in_parts.publish(ALPHA158, in_parts.sessions.index(chunk.first), in_parts.sessions.index(chunk.last), threads=2)
     assert publisher.table.session_ids() == at_once.publisher(ALPHA158).table.session_ids()
+
+
+def test_memory_that_is_used_again_changes_no_bit_and_overwrites_nothing_of_the_same_publication(scenes):
+    """The middle is there already, so the rest is computed as two spans at once, into memory that held the middle."""
+    fresh, again = scenes(5, "suspended"), scenes(5, "suspended")
+    fresh.arrive()
+    fresh.publish(ALPHA158)
+    again.arrive()
+    publisher = again.publisher(ALPHA158, memory=Memory())
+    middle = Window(again.sessions[5], again.sessions[130])
+    for window in (middle, again.all):
+        published = publisher.publish(window, writer=WRITER, fence=no_fence)
+    assert len(published.commits) == 2
+    assert publisher.table.session_ids() == fresh.publisher(ALPHA158).table.session_ids()
+    stored = [publisher.table.read(part) for part in (Window(again.sessions[0], again.sessions[4]),
+                                                      Window(again.sessions[131], again.sessions[-1]))]  # fmt: skip
+    for name in NAMES:
+        np.testing.assert_array_equal(published.rows[name].to_numpy(), pa.concat_tables(stored)[name].to_numpy())
 
 
 def test_the_engine_and_the_table_agree(scene):
