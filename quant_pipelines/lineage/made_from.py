@@ -40,7 +40,11 @@ def held(table: Readable, window: Window) -> Held:
         rows = table.read(window, columns=[SESSION, MADE_FROM])
     except FileDamaged as damage:
         return Held({}, str(damage))
-    labels = rows[SESSION].to_numpy()
-    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1])[: labels.size])
-    sessions: list[Session] = labels[starts].astype("datetime64[us]").astype(object).tolist()
-    return Held(dict(zip(sessions, rows[MADE_FROM].take(starts).to_pylist(), strict=True)))
+    made_from: dict[Session, str] = {}
+    # Piece by piece: to take some rows of a column in many pieces, all of it would be put together first.
+    for piece in rows.to_batches():
+        labels = piece[SESSION].to_numpy()
+        starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1])[: labels.size])
+        sessions: list[Session] = labels[starts].astype("datetime64[us]").astype(object).tolist()
+        made_from.update(zip(sessions, piece[MADE_FROM].take(pa.array(starts)).to_pylist(), strict=True))
+    return Held(made_from)

@@ -1,6 +1,7 @@
 """Freezing: the recipe first, then its arrays, then the document. What was made before is found, not made again."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -198,9 +199,13 @@ class SnapshotBuilder:
         return Built(document, made=True)
 
     def _outcome(self, found: Derived) -> Outcome:
+        drafts = sorted(found.drafts.items())
+        # While one waits for the disk another is hashed.
+        with ThreadPoolExecutor(self.threads) as pool:
+            blobs = list(pool.map(self.store.put_draft, (each for _, each in drafts)))
         arrays = tuple(
-            FrozenArray(name=name, blob=self.store.put_draft(each), type=each.array.dtype.str, shape=each.array.shape)
-            for name, each in sorted(found.drafts.items())
+            FrozenArray(name=name, blob=blob, type=each.array.dtype.str, shape=each.array.shape)
+            for (name, each), blob in zip(drafts, blobs, strict=True)
         )
         return Outcome(
             arrays=arrays,

@@ -61,20 +61,18 @@ def sampled(recipe: Recipe, labels: FrozenLabels, tables: Tables, layout: Layout
     missing = found["absent"].take(pa.array(taken[absent]))
     reasons = pc.value_counts(pc.fill_null(missing, "unknown")).to_pylist()
     chosen = np.flatnonzero(~absent & ~barred)
-    chosen = chosen[np.lexsort((rows[chosen], layout.session[rows[chosen]]))]
+    chosen = _by_session(chosen, rows, layout)
+    at = taken[chosen]
     returns = [name for name in found.column_names if name.startswith(_RETURN)]
-    kept = found.select([OPENS, RESOLVES, "value", "direction", *returns]).take(pa.array(taken[chosen]))
-    has_returns = bool(returns) and _has(kept[returns[0]])
+    has_returns = bool(returns) and _has(found[returns[0]], at)
     return Samples(
         rows=rows[chosen],
-        opens=_places(kept[OPENS], layout),
-        resolves=_places(kept[RESOLVES], layout),
-        value=kept["value"].to_numpy().astype(np.float64),
+        opens=_places(found[OPENS], at, layout),
+        resolves=_places(found[RESOLVES], at, layout),
+        value=found["value"].to_numpy()[at].astype(np.float64),
         buyable=buyable[chosen],
-        direction=None
-        if kept["direction"].null_count == kept.num_rows
-        else kept["direction"].to_numpy().astype(np.int8),
-        returns=np.stack([kept[name].to_numpy() for name in returns], axis=1) if has_returns else None,
+        direction=found["direction"].to_numpy()[at].astype(np.int8) if _has(found["direction"], at) else None,
+        returns=np.stack([found[name].to_numpy()[at] for name in returns], axis=1) if has_returns else None,
         left_out={
             "label not closed at the cutoff": int(layout.member.sum()) - rows.size,
             "could not be bought": int(barred.sum()),
@@ -107,7 +105,10 @@ def _closed(recipe: Recipe, labels: FrozenLabels, tables: Tables) -> pa.Table:
     rows = tables[table.table].read(Window(recipe.window_first, recipe.cutoff), [SESSION, "symbol", *table.columns])
     of_set = pc.equal(rows[LABEL_SET], labels.label_set)
     closed = pc.less_equal(rows[RESOLVES], pa.scalar(recipe.cutoff, rows[RESOLVES].type))
-    found = rows.filter(pc.and_(of_set, closed))
+    wanted = pc.and_(of_set, closed)
+    found = rows.drop_columns([LABEL_SET])
+    # Filtering copies every column.
+    found = found if pc.all(wanted, skip_nulls=False).as_py() else found.filter(wanted)
     there = set(found[SESSION].unique().to_pylist())
     missing = [each for each in closed_signals(recipe, labels.span_sessions) if each not in there]
     if missing:
@@ -121,13 +122,20 @@ def closed_signals(recipe: Recipe, span: int) -> list[Session]:
     return window[: max(len(window) - span, 0)]
 
 
-def _has(column: pa.ChunkedArray) -> bool:
+def _by_session(chosen: NDArray[np.int64], rows: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
+    """In order of sessions, and of the block's rows in each: as labels are stored, if no symbol was left out."""
+    session, row = layout.session[rows[chosen]], rows[chosen]
+    ordered = (session[1:] > session[:-1]) | ((session[1:] == session[:-1]) & (row[1:] > row[:-1]))
+    return chosen if ordered.all() else chosen[np.lexsort((row, session))]
+
+
+def _has(column: pa.ChunkedArray, at: NDArray[np.int64]) -> bool:
     """Whether the label set has this column: all of its labels do, or none."""
-    return column.null_count < len(column)
+    return bool(column.is_valid().to_numpy()[at].any())
 
 
-def _places(column: pa.ChunkedArray, layout: Layout) -> NDArray[np.int32]:
-    return np.searchsorted(layout.axis, column.to_numpy().astype("datetime64[us]")).astype(np.int32)
+def _places(column: pa.ChunkedArray, at: NDArray[np.int64], layout: Layout) -> NDArray[np.int32]:
+    return np.searchsorted(layout.axis, column.to_numpy()[at].astype("datetime64[us]")).astype(np.int32)
 
 
 def _flags(column: pa.ChunkedArray) -> NDArray[np.int8]:
