@@ -1,10 +1,11 @@
 """A failed run, and a tick that failed before there was a run, become incidents that are read without Dagster's log."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
+from dagster_shared.error import SerializableErrorInfo
 
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.digest import digest_json
@@ -38,10 +39,26 @@ def record_failed_runs(context: dg.RunFailureSensorContext, lake: LakeResource) 
             job=context.dagster_run.job_name,
             step=step,
             code=str(code.value) if code else None,
-            message=(details.description if details else None) or context.failure_event.message or "no message",
+            message=(details.description if details else None)
+            or _words(failures)
+            or context.failure_event.message
+            or "no message",
             seen_at=SystemClock().now() if ended is None else datetime.fromtimestamp(ended, UTC),
         ),
     )
+
+
+def _words(failures: Sequence[dg.DagsterEvent]) -> str | None:
+    """Of an error that is none of ours, such as a check that blocks: the run's own end only counts failed steps."""
+    error = failures[0].step_failure_data.error if failures else None
+    return None if error is None else _deepest(error).message.strip()
+
+
+def _deepest(error: SerializableErrorInfo) -> SerializableErrorInfo:
+    """Dagster's own words about what failed come first, the reason last."""
+    while error.cause is not None:
+        error = error.cause
+    return error
 
 
 @dg.sensor(
@@ -75,9 +92,7 @@ def _failed_ticks(instance: dg.DagsterInstance, *, after: datetime) -> Iterator[
 
 def incident_of(tick: InstigatorTick) -> Incident:
     """Named by who failed and how, so that a source that stays broken is one incident a day and not one a minute."""
-    error = tick.error
-    while error is not None and error.cause is not None:
-        error = error.cause  # Dagster's own words about a failed evaluation come first
+    error = None if tick.error is None else _deepest(tick.error)
     message = error.message.strip() if error is not None else "no message"
     kind = (error.cls_name if error is not None else None) or "Error"
     return Incident(

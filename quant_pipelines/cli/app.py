@@ -14,6 +14,7 @@ from quant_pipelines.cli.demo import demo, up
 from quant_pipelines.cli.doctor import doctor
 from quant_pipelines.cli.experiment import experiment
 from quant_pipelines.cli.export import export
+from quant_pipelines.cli.incidents import incidents
 from quant_pipelines.cli.ingest import backfill, ingest
 from quant_pipelines.cli.journal import journal
 from quant_pipelines.cli.lineage import lineage
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="quant_pipelines: market prices in, governed trading models out.",
 )
-for command in (demo, up, doctor, markets, strategies, ingest, backfill, export, live, approve, api):
+for command in (demo, up, doctor, markets, strategies, ingest, backfill, export, live, approve, api, incidents):
     app.command()(command)
 app.command("compile")(compile_all)
 app.add_typer(table, name="table")

@@ -100,6 +100,32 @@ def test_a_failed_run_is_one_incident_however_often_it_is_looked_at(instance, la
     assert {each["run_id"] for each in rows(lake)} == {first.run_id, second.run_id}
 
 
+@dg.asset_check(asset="bars", blocking=True)
+def null_price() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False)
+
+
+@dg.op
+def divides() -> float:
+    return 1 / 0
+
+
+def test_a_check_that_blocks_and_a_bug_are_told_by_their_own_words(instance, lake, tmp_path):
+    """Not by how many steps failed."""
+
+    @dg.job
+    def buggy() -> None:
+        divides()
+
+    bars = dg.asset(name="bars")(lambda: None)
+    graph = dg.Definitions([bars], jobs=[dg.define_asset_job("build_us", "*")], asset_checks=[null_price])
+    for job in (graph.resolve_job_def("build_us"), buggy):
+        look(instance, job.execute_in_process(instance=instance, raise_on_error=False), tmp_path)
+    told = {row["job"]: row["message"] for row in rows(lake)}
+    assert "null_price" in told["build_us"]
+    assert "division by zero" in told["buggy"]
+
+
 def test_an_incident_is_of_the_moment_at_which_its_run_ended(instance, lake, tmp_path):
     """Looked at again after midnight, it is not a second one."""
     result = failed_run(instance)
