@@ -33,7 +33,7 @@ SHORTEST_ID = 6
 
 _AS_SPECIFIED = "Switched off by `policy: as_specified`."
 _UNVALIDATED = "Not asked: this candidate goes live without a validation."
-_FIRST_OF_ALL = "Switched off by `gate_first: false`: a first model only has to be finite and no constant."
+_FIRST_OF_ALL = "Switched off by `gate_first: false`: a first model need not show that it knows anything."
 _NO_EVIDENCE = "Not judged: there is too little to judge by."
 
 

@@ -36,7 +36,7 @@ class Deployment(Entry, frozen=True):
 
     Switches. `policy: as_specified` is the rule alone; guards and gates are then off. Without
     `post_training_validation`, and for an incremental training without `gate_incremental`, a candidate goes live
-    unvalidated. Without `gate_first` a first model only has to be finite and no constant.
+    unvalidated. Without `gate_first` a first model need not show that it knows anything.
 
     The rule: the F1 gains `f1_gain`, or the MSE is `mse_ratio` of the champion's.
 
