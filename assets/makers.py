@@ -10,6 +10,7 @@ from assets.features import feature_assets
 from assets.holdout import holdout_assets
 from assets.labels import label_assets
 from assets.models import model_assets
+from assets.monitoring import monitoring_assets
 from assets.prediction_errors import prediction_error_assets
 from assets.predictions import prediction_assets
 from assets.prices import price_assets
@@ -28,6 +29,7 @@ OF_STRATEGIES = (
     decision_assets,
     prediction_assets,
     prediction_error_assets,
+    monitoring_assets,
     rollout_assets,
     event_assets,
 )

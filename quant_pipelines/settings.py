@@ -96,6 +96,30 @@ class Settings(BaseSettings):
         default=20, ge=1, description="Answers that there must be to be judged (S1-44)."
     )
     slo_sessions: int = Field(default=60, ge=1, description="How many of the last scorings are looked at (S1-44).")
+    alert_accuracy_drop: float = Field(
+        default=0.05,
+        ge=0,
+        allow_inf_nan=False,
+        description="How much less often than in its holdout a champion may point the right way (S2-118).",
+    )
+    alert_latency_ms: float = Field(
+        default=1000,
+        gt=0,
+        allow_inf_nan=False,
+        description="How many milliseconds the slowest answer of a session may take (S2-118).",
+    )
+    alert_drift_score: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="How far what a champion is given may lie from what it was trained on, 0 to 1 (S2-118).",
+    )
+    alert_sessions: int = Field(
+        default=20, ge=1, description="Over how many of the last sessions accuracy and drift are read."
+    )
+    alert_url: SecretStr | None = Field(
+        default=None, description="Where alerts are sent, as Prometheus' Alertmanager takes them; nobody without."
+    )
     liquid_symbols: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,
         validation_alias="LIQUID_SYMBOLS",
@@ -112,6 +136,13 @@ class Settings(BaseSettings):
         if not symbols:
             raise ValueError("LIQUID_SYMBOLS names no symbol; write it as BTC,ETH,SOL or leave it away")
         return symbols
+
+    @field_validator("alert_url")
+    @classmethod
+    def _only_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("QP_ALERT_URL must start with http:// or https://; leave it away to tell nobody")
+        return value
 
     @field_validator("database_url", "mlflow_database_url")
     @classmethod

@@ -8,6 +8,7 @@ from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
 from resources.models import ModelStoreResource, TrackerResource
+from resources.monitoring import MonitoringResource
 from resources.pages import PagesResource
 from resources.slo import SloResource
 from resources.snapshots import SnapshotsResource
@@ -30,6 +31,13 @@ def project_resources(settings: Settings) -> dict[str, Any]:
         "triggers": TriggersResource(home=str(settings.home_path)),
         "pages": PagesResource(folder=str(settings.home_path / "pages")),
         "machine": MachineResource(threads=settings.threads),
+        "monitoring": MonitoringResource(
+            accuracy_drop=settings.alert_accuracy_drop,
+            latency_ms=settings.alert_latency_ms,
+            drift_score=settings.alert_drift_score,
+            sessions=settings.alert_sessions,
+            home=str(settings.home_path),
+        ),
         "slo": SloResource(
             p95_ms=settings.slo_p95_ms,
             least_observations=settings.slo_least_observations,

@@ -15,6 +15,7 @@ from assets.keys import (
     HOLDOUT_EVALUATION,
     INGEST,
     MODEL,
+    MODEL_MONITORING,
     PREDICTIONS,
     PRICES,
     RAW_BARS,
@@ -99,7 +100,11 @@ _TRAINING: Sequence[_Row] = (
     ),
 )
 _SERVING: Sequence[_Row] = (
-    (predict_job_name, (PREDICTIONS,), "Score sessions of {market} with whatever was live at their close."),
+    (
+        predict_job_name,
+        (PREDICTIONS, MODEL_MONITORING),
+        "Score sessions of {market} with whatever was live at their close, and read how it does.",
+    ),
     (rollout_job_name, (ROLLOUT,), "Make the next move of a rollout in {market}, or say why there is none."),
 )
 

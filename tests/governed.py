@@ -6,13 +6,25 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.checks.monitoring import monitoring_checks
 from assets.checks.predictions import prediction_checks
 from assets.checks.replay import replay_checks
 from assets.decision import decision_assets
 from assets.explain import explanation_assets
 from assets.holdout import holdout_assets
-from assets.keys import DECISION, HOLDOUT_EVALUATION, MODEL, PREDICTION_ERRORS, PREDICTIONS, ROLLOUT, SNAPSHOT, key_of
+from assets.keys import (
+    DECISION,
+    HOLDOUT_EVALUATION,
+    MODEL,
+    MODEL_MONITORING,
+    PREDICTION_ERRORS,
+    PREDICTIONS,
+    ROLLOUT,
+    SNAPSHOT,
+    key_of,
+)  # fmt: skip
 from assets.models import model_assets
+from assets.monitoring import monitoring_assets
 from assets.prediction_errors import prediction_error_assets
 from assets.predictions import prediction_assets
 from assets.rollout import rollout_assets
@@ -26,6 +38,7 @@ from resources.lake import LakeResource
 from resources.lineage import LineageResource
 from resources.machine import MachineResource
 from resources.models import ModelStoreResource, TrackerResource
+from resources.monitoring import MonitoringResource
 from resources.pages import PagesResource
 from resources.slo import SloResource
 from resources.snapshots import SnapshotsResource
@@ -58,6 +71,7 @@ STRATEGIES = {
     "signed": made("signed", TREES, {**QUICK_LADDER, "approvals": 1}),
 }
 SYMBOLS = 12
+LIMITS = {"accuracy_drop": 0.05, "latency_ms": 1000, "drift_score": 0.3}
 JUDGED = (SNAPSHOT, MODEL, HOLDOUT_EVALUATION, DECISION, ROLLOUT)
 
 
@@ -74,6 +88,7 @@ class Graph:
         self, folder: Path, instance: dg.DagsterInstance, strategies: Mapping[str, Strategy] = STRATEGIES
     ) -> None:
         self.scene, self.instance, home = Scene(folder, symbols=SYMBOLS), instance, str(folder)
+        self.strategies = strategies
         self.resources = {
             "lake": LakeResource(root=f"{home}/lake", leases=f"{home}/leases"),
             "lineage": LineageResource(home=home),
@@ -85,12 +100,22 @@ class Graph:
             "journal": JournalResource(home=home),
             "pages": PagesResource(folder=f"{home}/pages"),
             "machine": MachineResource(threads=1),
+            "monitoring": MonitoringResource(**LIMITS, sessions=3, home=home),
             "slo": SloResource(p95_ms=1000, least_observations=20, sessions=60),
         }
+        self.definitions = self._defined()
+
+    def limits(self, **limits: float) -> None:
+        """Let what is watched go so far, from now on."""
+        before = self.resources["monitoring"].model_dump(include={*LIMITS, "sessions", "home"})
+        self.resources["monitoring"] = MonitoringResource(**{**before, **limits})
+        self.definitions = self._defined()
+
+    def _defined(self) -> dg.Definitions:
         market = self.scene.market
         makers = (
             snapshot_assets, search_assets, model_assets, explanation_assets, holdout_assets, decision_assets,
-            prediction_assets, prediction_error_assets, rollout_assets,
+            prediction_assets, prediction_error_assets, monitoring_assets, rollout_assets,
         )  # fmt: skip
         selections = {
             "judge": JUDGED,
@@ -98,12 +123,17 @@ class Graph:
             "predict": (PREDICTIONS,),
             "move": (ROLLOUT,),
             "err": (PREDICTION_ERRORS,),
+            "watch": (MODEL_MONITORING,),
         }
-        self.definitions = dg.Definitions(
-            assets=[each for make in makers for each in make(market, strategies)],
-            asset_checks=[*prediction_checks(market, strategies), *replay_checks(market, strategies)],
+        return dg.Definitions(
+            assets=[each for make in makers for each in make(market, self.strategies)],
+            asset_checks=[
+                each
+                for make in (prediction_checks, monitoring_checks, replay_checks)
+                for each in make(market, self.strategies)
+            ],
             jobs=[
-                *strategy_jobs(market, strategies),
+                *strategy_jobs(market, self.strategies),
                 *(
                     dg.define_asset_job(
                         name, selection=dg.AssetSelection.assets(*(key_of(market, each) for each in keys))

@@ -5,6 +5,7 @@ from quant_pipelines.predictions.experimenting import ArmRefused, ExperimentRunn
 from quant_pipelines.predictions.observing import observations
 from quant_pipelines.predictions.publish import NothingLive, PredictionPublisher, PublishedPredictions, Served
 from quant_pipelines.predictions.schema import PREDICTIONS
+from quant_pipelines.predictions.watching import Watch
 
 __all__ = [
     "PREDICTIONS",
@@ -15,6 +16,7 @@ __all__ = [
     "PredictionPublisher",
     "PublishedPredictions",
     "Served",
+    "Watch",
     "begin",
     "observations",
     "outcomes",
