@@ -11,6 +11,7 @@ from assets.strategies import strategies_by_market
 from quant_pipelines.markets import load_markets
 from quant_pipelines.settings import Settings
 from resources import project_resources
+from sensors.alerts import tell_alerts
 from sensors.arrivals import arrival_sensor, watches_files
 from sensors.dead_runs import sweep_dead_runs
 from sensors.events import event_sensors
@@ -47,6 +48,7 @@ defs = dg.Definitions(
         record_failed_runs,
         record_failed_ticks,
         sweep_dead_runs,
+        tell_alerts,
         *tracked_run_sensors(strategies),
         *(arrival_sensor(market) for market in markets if watches_files(market)),
         *by_strategies(trigger_sensors, serving_sensors, event_sensors),

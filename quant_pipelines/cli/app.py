@@ -7,6 +7,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from quant_pipelines.cli.alerts import alerts
 from quant_pipelines.cli.api import api
 from quant_pipelines.cli.compile import compile_all
 from quant_pipelines.cli.decision import decision
@@ -50,6 +51,7 @@ app.add_typer(triggers, name="triggers")
 app.add_typer(experiment, name="experiment")
 app.add_typer(decision, name="decision")
 app.add_typer(rollout, name="rollout")
+app.add_typer(alerts, name="alerts")
 
 
 def main() -> None:
