@@ -155,9 +155,10 @@ def write(folder: Path, chosen: argparse.Namespace) -> dict:
     """What nothing that stores the array can save: its bytes in memory once, named by their digest, and in a file."""
     store = SnapshotStore(LocalStore(folder / "written"), threads=chosen.threads)
     wall, cpu = time.perf_counter(), time.process_time()
-    draft = Draft.empty(np.dtype(np.float32), (chosen.symbols * chosen.sessions, chosen.columns))
-    draft.array.fill(1)
-    store.put_draft(draft)
+    with store.drafting() as stage:
+        draft = Draft.empty(np.dtype(np.float32), (chosen.symbols * chosen.sessions, chosen.columns), stage)
+        draft.array.fill(1)
+        store.put_draft(draft)
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 

@@ -59,6 +59,20 @@ class LoadedFile:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is wanted of each file. Texts that are `coded` stay codes into a dictionary, as they are stored.
+
+    A `glance` trusts the checksums of the pages that it reads, which is enough for what is looked up first and decides
+    nothing; the digest of the whole file is left to whoever reads the rows themselves.
+    """
+
+    columns: Sequence[str]
+    symbols: Collection[str] | None = None
+    coded: Collection[str] = ()
+    glance: bool = False
+
+
 class UnreadableError(Exception):
     """A file's bytes are not what was written. Inside the lake only: callers see FileDamaged."""
 
@@ -107,17 +121,17 @@ def stored_sessions(store: Store, path: str) -> Mapping[Session, StoredSession]:
     return _footer(store, path, store.stamp(path))
 
 
-def load(store: Store, path: str, sessions: Collection[Session], columns: Sequence[str]) -> LoadedFile:
+def load(store: Store, path: str, sessions: Collection[Session], chosen: Chosen) -> LoadedFile:
     """The rows of some of the file's sessions; raises UnreadableError."""
-    if _verified_before(store, path):
+    if chosen.glance or _verified_before(store, path):
         try:
             with store.open(path) as source:
-                return _loaded(source, sessions, columns)
-        except (OSError, pa.ArrowException, UnreadableError):
+                return _loaded(source, sessions, chosen)
+        except (OSError, pa.ArrowException, UnreadableError, KeyError, ValueError):  # the last two: names in a footer
             pass  # look at every byte below: it tells a damaged file from a storage that does not answer
     content = verified_content(store, path)
     try:
-        return _loaded(pa.BufferReader(content), sessions, columns)
+        return _loaded(pa.BufferReader(content), sessions, chosen)
     except (OSError, pa.ArrowException) as error:
         raise UnreadableError(f"its bytes are as written, but cannot be read: {error}") from error
 
@@ -186,12 +200,16 @@ def _parsed(metadata: pq.FileMetaData) -> Mapping[Session, StoredSession]:
     return sessions
 
 
-def _loaded(source: pa.NativeFile, sessions: Collection[Session], columns: Sequence[str]) -> LoadedFile:
-    file = pq.ParquetFile(source, page_checksum_verification=True)
+def _loaded(source: pa.NativeFile, sessions: Collection[Session], chosen: Chosen) -> LoadedFile:
+    columns = list(chosen.columns)
+    file = pq.ParquetFile(source, page_checksum_verification=True, read_dictionary=list(chosen.coded))
     stored = _parsed(file.metadata)
     wanted = {session: stored[session] for session in sorted(sessions)}
     groups, starts = _groups_of(file.metadata, [each.span for each in wanted.values()])
-    rows = file.read_row_groups(groups, columns=list(columns)).select(list(columns)).replace_schema_metadata(None)
+    rows = file.read_row_groups(groups, columns=columns).select(columns).replace_schema_metadata(None)
+    if chosen.glance:
+        # The checksums leave out the headers of pages, and codes that point beyond their dictionary are followed.
+        rows.validate(full=True)
     return LoadedFile(rows, wanted, starts)
 
 

@@ -11,6 +11,7 @@ from quant_pipelines.calendars import Session
 from quant_pipelines.clock import Clock
 from quant_pipelines.lake import reading, sweeping, upkeep
 from quant_pipelines.lake.comparing import changed_cells
+from quant_pipelines.lake.files import Chosen
 from quant_pipelines.lake.ids import TYPE_NAMES
 from quant_pipelines.lake.log import Log, Snapshot, stored_schema
 from quant_pipelines.lake.rows import IncomingRows, ids_of
@@ -149,10 +150,14 @@ class Table:
         *,
         columns: Sequence[str] | None = None,
         symbols: Collection[str] | None = None,
+        coded: Collection[str] = (),
         as_of: AsOf = None,
     ) -> pa.Table:
-        """The window's rows in key order. A damaged file raises FileDamaged instead of yielding rows."""
-        return self.at(as_of).read(window, columns=columns, symbols=symbols)
+        """The window's rows in key order. A damaged file raises FileDamaged instead of yielding rows.
+
+        Columns of text that are `coded` come as codes into a dictionary, as they are stored: a key has few values.
+        """
+        return self.at(as_of).read(window, columns=columns, symbols=symbols, coded=coded)
 
     def at(self, as_of: AsOf = None) -> "Version":
         """One version, looked up now, to be read many times: looking it up costs more than reading a session."""
@@ -226,9 +231,17 @@ class Version:
         *,
         columns: Sequence[str] | None = None,
         symbols: Collection[str] | None = None,
+        coded: Collection[str] = (),
+        glance: bool = False,
     ) -> pa.Table:
-        """As `Table.read`. Several threads may read at once."""
-        return reading.read(self._log, self._snapshot, window or EVERYTHING, columns=columns, symbols=symbols)
+        """As `Table.read`. Several threads may read at once.
+
+        A `glance` compares the checksums of what it reads alone, not every byte of its files with their names: for
+        what is looked up before the rows themselves are read.
+        """
+        wanted = self._log.schema.names if columns is None else columns
+        chosen = Chosen(wanted, symbols, coded, glance)
+        return reading.read(self._log, self._snapshot, window or EVERYTHING, chosen)
 
 
 def _require_storable(schema: TableSchema) -> None:

@@ -3,7 +3,8 @@
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from quant_pipelines.arrays import SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.lake.failures import UnknownColumn
-from quant_pipelines.lake.files import LoadedFile
+from quant_pipelines.lake.files import Chosen, LoadedFile
 from quant_pipelines.lake.log import Log, Snapshot
 from quant_pipelines.lake.sessions import FileReader, Place
 from quant_pipelines.lake.values import SessionChange, Window
@@ -25,33 +26,29 @@ def places(log: Log, snapshot: Snapshot | None, window: Window) -> dict[Session,
     return {session: found[session] for session in sorted(found) if session in window}
 
 
-def read(
-    log: Log,
-    snapshot: Snapshot | None,
-    window: Window,
-    *,
-    columns: Sequence[str] | None,
-    symbols: Collection[str] | None,
-) -> pa.Table:
+def read(log: Log, snapshot: Snapshot | None, window: Window, chosen: Chosen) -> pa.Table:
     """The window's rows in key order."""
-    wanted = _known_columns(log, columns, symbols)
-    fetched = list(wanted) if symbols is None or SYMBOL in wanted else [*wanted, SYMBOL]
-    empty = pa.schema([log.schema.arrow.field(name) for name in fetched]).empty_table()
-    pieces = _pieces(log, snapshot, window, fetched, symbols) if snapshot is not None else []
-    return pa.concat_tables([empty, *pieces]).select(list(wanted))
+    _require_known(log, chosen)
+    wanted = list(chosen.columns)
+    fetched = wanted if chosen.symbols is None or SYMBOL in wanted else [*wanted, SYMBOL]
+    empty = pa.schema([_field(log, name, chosen.coded) for name in fetched]).empty_table()
+    pieces = [] if snapshot is None else _pieces(log, snapshot, window, replace(chosen, columns=fetched))
+    return pa.concat_tables([empty, *pieces]).select(wanted)
 
 
-def _known_columns(log: Log, columns: Sequence[str] | None, symbols: Collection[str] | None) -> Sequence[str]:
-    asked = [*(columns or ()), *(() if symbols is None else (SYMBOL,))]
+def _field(log: Log, name: str, coded: Collection[str]) -> pa.Field:
+    field = log.schema.arrow.field(name)
+    return field.with_type(pa.dictionary(pa.int32(), field.type)) if name in coded else field
+
+
+def _require_known(log: Log, chosen: Chosen) -> None:
+    asked = [*chosen.columns, *(() if chosen.symbols is None else (SYMBOL,))]
     unknown = [name for name in asked if name not in log.schema.names]
     if unknown:
         raise UnknownColumn(log.name, unknown, log.schema.names)
-    return log.schema.names if columns is None else columns
 
 
-def _pieces(
-    log: Log, snapshot: Snapshot, window: Window, columns: Sequence[str], symbols: Collection[str] | None
-) -> list[pa.Table]:
+def _pieces(log: Log, snapshot: Snapshot, window: Window, chosen: Chosen) -> list[pa.Table]:
     """The rows in session order, as few long pieces."""
     placed = places(log, snapshot, window)
     reader = FileReader(log)
@@ -61,12 +58,12 @@ def _pieces(
     loaded: dict[str, LoadedFile] = {}
     for path, sessions in held.items():
         entry = next(iter(sessions.values())).file
-        loaded[path] = reader.load(snapshot, entry, sessions, columns)
+        loaded[path] = reader.load(snapshot, entry, sessions, chosen)
     pieces = _runs(placed, loaded)
-    if symbols is None:
+    if chosen.symbols is None:
         return pieces
-    chosen = pa.array(sorted(symbols), pa.string())
-    return [piece.filter(pc.is_in(piece[SYMBOL], chosen)) for piece in pieces]
+    names = pa.array(sorted(chosen.symbols), pa.string())
+    return [piece.filter(pc.is_in(piece[SYMBOL], names)) for piece in pieces]
 
 
 def _runs(placed: Mapping[Session, Place], loaded: Mapping[str, LoadedFile]) -> list[pa.Table]:

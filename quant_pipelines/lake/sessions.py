@@ -1,12 +1,12 @@
 """Which session lies in which file of a version, and what to say when a file is damaged."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from quant_pipelines.calendars import Session
 from quant_pipelines.lake import files
 from quant_pipelines.lake.failures import FileDamaged, SessionStoredTwice
-from quant_pipelines.lake.files import LoadedFile, UnreadableError
+from quant_pipelines.lake.files import Chosen, LoadedFile, UnreadableError
 from quant_pipelines.lake.log import FileEntry, Log, Snapshot
 from quant_pipelines.lake.values import Damage, Window
 
@@ -35,11 +35,9 @@ class FileReader:
                 found[session] = Place(content_id, entry)
         return found
 
-    def load(
-        self, snapshot: Snapshot, entry: FileEntry, sessions: Collection[Session], columns: Sequence[str]
-    ) -> LoadedFile:
+    def load(self, snapshot: Snapshot, entry: FileEntry, sessions: Collection[Session], chosen: Chosen) -> LoadedFile:
         try:
-            return files.load(self.log.store, entry.path, sessions, columns)
+            return files.load(self.log.store, entry.path, sessions, chosen)
         except UnreadableError as problem:
             raise self._damaged(snapshot, entry, problem) from problem
 

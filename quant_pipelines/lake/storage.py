@@ -4,7 +4,7 @@ import fcntl
 import os
 import stat
 import uuid
-from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ _LOCK = "_writers.lock"
 # Written in larger pieces, a file gets fresh memory for the system's cache, in blocks that a virtual machine has to ask
 # its host for: measured 3.5 s for 1.3 GB, and 0.5 s where it takes what others have just given back.
 _WRITE_BYTES = 128 * 1024
+_ZEROS = memoryview(bytes(_WRITE_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,32 +109,60 @@ class LocalStore:
         return {}
 
     def put(self, path: str, content: pa.Buffer) -> None:
-        self.put_pieces(path, [content])
-
-    def put_pieces(self, path: str, pieces: Iterable[pa.Buffer]) -> None:
-        """As `put`, of a content that comes piece by piece."""
         target = self.root / path
         try:
-            self._put(target, pieces)
+            self._put(target, content)
         except OSError as error:
             raise storage_failure(error, "write", str(target)) from error
 
-    def _put(self, target: Path, pieces: Iterable[pa.Buffer]) -> None:
+    def stage(self, folder: str, size: int) -> Path:
+        """A file of so many zeros, to be mapped, filled and adopted.
+
+        They are written: where room was only asked for, a disk that is full would end the process that fills the
+        file, and each page of 4 KiB would be fetched for itself (measured 330,000 faults for 1.3 GB, and 90,000 so).
+        """
+        file = self.root / folder / f"{STAGED_PREFIX}{uuid.uuid4().hex}"
+        try:
+            _make_folder(file.parent)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                for begin in range(0, size, _WRITE_BYTES):
+                    _write_all(descriptor, _ZEROS[: min(_WRITE_BYTES, size - begin)])
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            file.unlink(missing_ok=True)
+            raise storage_failure(error, "write", str(file)) from error
+        return file
+
+    def adopt(self, file: Path, path: str) -> None:
+        """Give a staged file its name: synced, renamed, folder synced."""
+        target = self.root / path
+        try:
+            _make_folder(target.parent)
+            _sync(file)
+            self._named(file, target)
+        except OSError as error:
+            raise storage_failure(error, "write", str(target)) from error
+
+    def _put(self, target: Path, content: pa.Buffer) -> None:
         _make_folder(target.parent)
         staged = target.with_name(f"{STAGED_PREFIX}{uuid.uuid4().hex}")
         try:
             with staged.open("xb", buffering=0) as file:
                 self.trace("file begun")
-                for piece in pieces:
-                    _write_all(file.fileno(), piece)
+                _write_all(file.fileno(), content)
                 self.trace("file written")
                 os.fsync(file.fileno())
-            self.trace("file synced")
-            staged.replace(target)
+            self._named(staged, target)
         except OSError:
             with suppress(OSError):
                 staged.unlink()
             raise
+
+    def _named(self, staged: Path, target: Path) -> None:
+        self.trace("file synced")
+        staged.replace(target)
         self.trace("file renamed")
         _sync_folder(target.parent)
         self.trace("folder synced")
@@ -208,7 +237,7 @@ class LocalStore:
             raise storage_failure(error, "sync", str(target)) from error
 
 
-def _write_all(descriptor: int, content: pa.Buffer) -> None:
+def _write_all(descriptor: int, content: pa.Buffer | memoryview) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest[:_WRITE_BYTES]) :]

@@ -6,7 +6,7 @@ from quant_pipelines.calendars import Session
 from quant_pipelines.errors import DependencyFailed, StoreDamaged
 from quant_pipelines.lake import files
 from quant_pipelines.lake.failures import TooManyRaces
-from quant_pipelines.lake.files import SessionRows, UnreadableError
+from quant_pipelines.lake.files import Chosen, SessionRows, UnreadableError
 from quant_pipelines.lake.ids import content_ids
 from quant_pipelines.lake.log import Change, FileEntry, Log, RacedError, Snapshot
 from quant_pipelines.lake.sessions import FileReader
@@ -72,7 +72,7 @@ def _pieces(log: Log, snapshot: Snapshot, entries: Iterable[FileEntry]) -> list[
     pieces: list[SessionRows] = []
     for entry in entries:
         held = reader.places(snapshot, [entry])
-        pieces += reader.load(snapshot, entry, held, log.schema.names).sessions()
+        pieces += reader.load(snapshot, entry, held, Chosen(log.schema.names)).sessions()
     return pieces
 
 
@@ -95,7 +95,7 @@ def _examined(
     try:
         files.verified_content(log.store, entry.path)
         stored = files.stored_sessions(log.store, entry.path)
-        loaded = files.load(log.store, entry.path, stored, log.schema.names)
+        loaded = files.load(log.store, entry.path, stored, Chosen(log.schema.names))
     except UnreadableError as problem:
         return Damage(entry.path, reader.held(snapshot, entry), str(problem))
     derived = content_ids(loaded.rows, log.schema)

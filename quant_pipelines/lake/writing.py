@@ -10,7 +10,7 @@ from quant_pipelines.arrays import SESSION
 from quant_pipelines.calendars import Session
 from quant_pipelines.lake import files
 from quant_pipelines.lake.failures import FileDamaged, SessionConflict, TooManyRaces
-from quant_pipelines.lake.files import SessionRows
+from quant_pipelines.lake.files import Chosen, SessionRows
 from quant_pipelines.lake.ids import content_ids, session_spans
 from quant_pipelines.lake.log import Change, FileEntry, Log, RacedError, Snapshot
 from quant_pipelines.lake.rows import IncomingRows
@@ -215,7 +215,7 @@ class Replacement:
                 session for session, place in state.placed.items() if place.file == entry and session not in leaving
             ]
             if staying:
-                kept += reader.load(base, entry, staying, self.incoming.schema.names).sessions()
+                kept += reader.load(base, entry, staying, Chosen(self.incoming.schema.names)).sessions()
         return kept
 
     def _staged(

@@ -1,6 +1,6 @@
 """What the sessions of a published table were made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ MADE_FROM = "made_from"
 class Readable(Protocol):
     """A table, or one version of it."""
 
-    def read(self, window: Window, *, columns: Sequence[str]) -> pa.Table: ...
+    def read(self, window: Window, *, columns: Sequence[str], coded: Collection[str]) -> pa.Table: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Held:
 def held(table: Readable, window: Window) -> Held:
     """Look into the table; a damaged file makes every session of the window one to compute anew."""
     try:
-        rows = table.read(window, columns=[SESSION, MADE_FROM])
+        rows = table.read(window, columns=[SESSION, MADE_FROM], coded=[MADE_FROM])
     except FileDamaged as damage:
         return Held({}, str(damage))
     made_from: dict[Session, str] = {}

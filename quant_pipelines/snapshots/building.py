@@ -183,10 +183,11 @@ class SnapshotBuilder:
         before = self.store.made_of(recipe.id)
         if before is not None:
             return Built(before, made=False)
-        found = derived(recipe, tables, scale=scale, threads=self.threads)
+        with self.store.drafting() as stage:
+            outcome = self._outcome(derived(recipe, tables, scale=scale, threads=self.threads, stage=stage))
         document = Document(
             recipe=recipe,
-            outcome=self._outcome(found),
+            outcome=outcome,
             provenance=Provenance(
                 created_at=self.clock.now(),
                 who=self.maker.who,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quant_pipelines.calendars import session_key
 from quant_pipelines.snapshots.document import FrozenNormaliser, FrozenSplit, Recipe
-from quant_pipelines.snapshots.drafts import Draft
+from quant_pipelines.snapshots.drafts import Draft, Stage
 from quant_pipelines.snapshots.failures import NothingToLearn
 from quant_pipelines.snapshots.gathering import Tables, gather, laid_out
 from quant_pipelines.snapshots.layout import Layout
@@ -32,10 +32,12 @@ class Derived:
     normaliser: FrozenNormaliser
 
 
-def derived(recipe: Recipe, tables: Tables, *, scale: Scale | None = None, threads: int) -> Derived:
-    """The recipe's arrays; an inference brings the scale that its model was trained with."""
+def derived(
+    recipe: Recipe, tables: Tables, *, scale: Scale | None = None, threads: int, stage: Stage | None = None
+) -> Derived:
+    """The recipe's arrays, in files where they are to be kept; an inference brings the scale of its model."""
     layout = laid_out(recipe, tables)
-    draft = Draft.empty(np.dtype(np.float32), (layout.rows, len(recipe.features)))
+    draft = Draft.empty(np.dtype(np.float32), (layout.rows, len(recipe.features)), stage)
     block = draft.array
     # Labels are found while the block is filled: neither needs the other, and both leave gaps on a core.
     with ThreadPoolExecutor(1) as beside:
@@ -58,7 +60,7 @@ def derived(recipe: Recipe, tables: Tables, *, scale: Scale | None = None, threa
     apply(scale, recipe.normalisation, block, threads=threads)
     small = _small_arrays(layout, samples, scale)
     return Derived(
-        drafts={BLOCK: draft, **{name: Draft.of(array) for name, array in small.items()}},
+        drafts={BLOCK: draft, **{name: Draft.of(array, stage) for name, array in small.items()}},
         layout=layout,
         samples=0 if samples is None else samples.rows.size,
         left_out={} if samples is None else samples.left_out,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 from itertools import groupby
@@ -32,19 +32,26 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TableAt:
-    """A table as it was at one version, read by so many threads."""
+    """A table as it was at one version, read by so many threads; `glance` as the lake means it."""
 
     table: Table
     version: int
     threads: int = 1
+    glance: bool = False
 
     @cached_property
     def _version(self) -> Version:
         return self.table.at(self.version)
 
-    def read(self, window: Window, columns: Sequence[str], symbols: Collection[str] | None = None) -> pa.Table:
+    def read(
+        self,
+        window: Window,
+        columns: Sequence[str],
+        symbols: Collection[str] | None = None,
+        coded: Collection[str] = (),
+    ) -> pa.Table:
         """The window's rows in key order; files are months, of which the first look compares every byte."""
-        read = partial(self._version.read, columns=columns, symbols=symbols)
+        read = partial(self._version.read, columns=columns, symbols=symbols, coded=coded, glance=self.glance)
         months = _months(window)
         if len(months) == 1:
             return read(window)
@@ -52,7 +59,8 @@ class TableAt:
             return pa.concat_tables(pool.map(read, months))
 
     def made_from(self, window: Window) -> Held:
-        return held(self, window)
+        """What its sessions were made from, before the rows are read and every byte of the files is compared."""
+        return held(replace(self, glance=True), window)
 
 
 Tables = Mapping[str, TableAt]
@@ -70,7 +78,7 @@ def _months(window: Window) -> list[Window]:
 def laid_out(recipe: Recipe, tables: Tables) -> Layout:
     """The block's rows, by the keys of the first table; the others must have the same."""
     axis = recipe.axis
-    keys = tables[recipe.tables[0].table].read(recipe.reads, [SESSION, SYMBOL])
+    keys = tables[recipe.tables[0].table].read(recipe.reads, [SESSION, SYMBOL], coded=[SYMBOL])
     numbered = Keys.of(keys, np.array(axis, "datetime64[us]"))
     return lay_out(numbered, axis, recipe.row_filter, window_first=recipe.window_first, begun=recipe.begun)
 
@@ -116,7 +124,7 @@ class _Target:
 
 def _fill(target: _Target, table: TableAt, columns: Sequence[str], chunk: Sequence[Session]) -> None:
     """One chunk of a table into the block."""
-    rows = table.read(Window(chunk[0], chunk[-1]), [SESSION, SYMBOL, *columns])
+    rows = table.read(Window(chunk[0], chunk[-1]), [SESSION, SYMBOL, *columns], coded=[SYMBOL])
     sources, places = target.layout.targets(Keys.of(rows, target.layout.axis))
     target.filled[places] = True
     begin = 0

@@ -27,15 +27,21 @@ class Keys:
 
     @classmethod
     def of(cls, rows: pa.Table, axis: NDArray[np.datetime64]) -> Self:
-        """Rows in any order; symbols are numbered by name."""
-        encoded = rows[SYMBOL].combine_chunks().dictionary_encode()
+        """Rows in any order; symbols are numbered by name. `rows` have them as a dictionary."""
+        encoded = rows[SYMBOL].unify_dictionaries().combine_chunks()
         names: list[str] = encoded.dictionary.to_pylist()
         order = np.argsort(np.array(names, object)) if names else np.empty(0, np.int64)
         number = np.empty(len(names), np.int64)
         number[order] = np.arange(len(names))
         codes = number[encoded.indices.to_numpy(zero_copy_only=False)] if names else np.empty(0, np.int64)
-        places = np.searchsorted(axis, rows[SESSION].to_numpy().astype("datetime64[us]"))
-        return cls(tuple(names[at] for at in order), codes, places.astype(np.int64))
+        return cls(tuple(names[at] for at in order), codes, places_of(rows[SESSION].to_numpy(), axis))
+
+
+def places_of(labels: NDArray[Any], axis: NDArray[np.datetime64]) -> Places:
+    """Where sessions stand on the axis. Rows of one session lie side by side, so each is looked up about once."""
+    begins = np.flatnonzero(np.append(True, labels[1:] != labels[:-1])[: labels.size])
+    found = np.searchsorted(axis, labels[begins].astype("datetime64[us]"))
+    return np.repeat(found, np.diff(np.append(begins, labels.size)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

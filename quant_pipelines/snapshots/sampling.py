@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from quant_pipelines.arrays import SESSION
+from quant_pipelines.arrays import SESSION, SYMBOL
 from quant_pipelines.calendars import Session
 from quant_pipelines.lake import Window
 from quant_pipelines.snapshots.document import FrozenLabels, FrozenSplit, Part, Recipe
 from quant_pipelines.snapshots.failures import InputMissing
 from quant_pipelines.snapshots.gathering import Tables
-from quant_pipelines.snapshots.layout import Keys, Layout
+from quant_pipelines.snapshots.layout import Keys, Layout, places_of
 from quant_pipelines.validation import Holdout, LabelSpans
 
 LABEL_SET = "label_set"
@@ -102,7 +102,8 @@ def _part(layout: Layout, sessions: NDArray[np.int64]) -> Part | None:
 def _closed(recipe: Recipe, labels: FrozenLabels, tables: Tables) -> pa.Table:
     """Rows of the label set whose span had closed at the cutoff; a signal that has none is refused."""
     table = labels.table
-    rows = tables[table.table].read(Window(recipe.window_first, recipe.cutoff), [SESSION, "symbol", *table.columns])
+    window, columns = Window(recipe.window_first, recipe.cutoff), [SESSION, SYMBOL, *table.columns]
+    rows = tables[table.table].read(window, columns, coded=[SYMBOL, LABEL_SET])
     of_set = pc.equal(rows[LABEL_SET], labels.label_set)
     closed = pc.less_equal(rows[RESOLVES], pa.scalar(recipe.cutoff, rows[RESOLVES].type))
     wanted = pc.and_(of_set, closed)
@@ -135,7 +136,7 @@ def _has(column: pa.ChunkedArray, at: NDArray[np.int64]) -> bool:
 
 
 def _places(column: pa.ChunkedArray, at: NDArray[np.int64], layout: Layout) -> NDArray[np.int32]:
-    return np.searchsorted(layout.axis, column.to_numpy()[at].astype("datetime64[us]")).astype(np.int32)
+    return places_of(column.to_numpy()[at], layout.axis).astype(np.int32)
 
 
 def _flags(column: pa.ChunkedArray) -> NDArray[np.int8]:

@@ -1,7 +1,8 @@
 """Where snapshots lie: documents and arrays, each file named by its content."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.digest import digest_bytes, digest_json
-from quant_pipelines.lake.storage import LocalStore, Store, store_at
+from quant_pipelines.lake.storage import STAGED_PREFIX, LocalStore, Store, store_at
 from quant_pipelines.settings import Settings
 from quant_pipelines.snapshots.document import Document, decoded
-from quant_pipelines.snapshots.drafts import Draft
+from quant_pipelines.snapshots.drafts import Draft, Stage
 from quant_pipelines.snapshots.failures import SnapshotDamaged, UnknownSnapshot
 
 PART_BYTES = 16 * 1024 * 1024
@@ -45,19 +46,47 @@ class SnapshotStore:
 
     def put_blob(self, content: NDArray[np.uint8]) -> str:
         """Store the bytes once; a damaged file of their name is written again."""
-        return self._put(blob_id(content.data, self.threads), [pa.py_buffer(content)])
+        name = blob_id(content.data, self.threads)
+        return self._put(name, lambda path: self.local.put(path, pa.py_buffer(content)))
+
+    @contextmanager
+    def drafting(self) -> Generator[Stage]:
+        """Where drafts lie until they are put; those that were not are gone afterwards.
+
+        What a process leaves that was killed is listed by retention as what no document names.
+        """
+        staged: list[Path] = []
+
+        def stage(size: int) -> Path:
+            staged.append(self.local.stage(str(Path(_blob_path(STAGED_PREFIX)).parent), size))
+            return staged[-1]
+
+        try:
+            yield stage
+        finally:
+            for each in staged:
+                each.unlink(missing_ok=True)
 
     def put_draft(self, draft: Draft) -> str:
-        """Store the file, whose memory is given back while it is written."""
-        return self._put(blob_id(draft.content.data, self.threads), draft.spent())
+        """Let the draft's own file be the blob."""
+        file = draft.file
+        if file is None:
+            raise ValueError("A draft in memory cannot be put. Make it with the stage of `drafting`.")
+        with ThreadPoolExecutor(1) as beside:
+            # The disk is written while the bytes are hashed.
+            synced = beside.submit(self.local.sync, file)
+            name = blob_id(draft.content.data, self.threads)
+            synced.result()
+        return self._put(name, lambda path: self.local.adopt(file, path))
 
     def put_array(self, array: NDArray[Any]) -> str:
-        return self.put_draft(Draft.of(array))
+        with self.drafting() as stage:
+            return self.put_draft(Draft.of(array, stage))
 
-    def _put(self, name: str, pieces: Iterable[pa.Buffer]) -> str:
+    def _put(self, name: str, write: Callable[[str], None]) -> str:
         path = _blob_path(name)
         if not self._holds(self.local, name):
-            self.local.put_pieces(path, pieces)
+            write(path)
         elif SystemClock().now() - self.written_at(name) > _FRESH:
             # Wanted again: retention must not take it for a leftover before its document is there.
             (self.local.root / path).touch()
