@@ -1,6 +1,7 @@
 """Blobs are named by content, fetched where they are elsewhere, and never trusted by their name alone."""
 
 import os
+import resource
 from datetime import timedelta
 
 import numpy as np
@@ -11,9 +12,11 @@ from hypothesis.extra import numpy as arrays_of
 
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.journal import FileAnchor, Journal, sqlite_url
+from quant_pipelines.lake import StorageFull
 from quant_pipelines.lake.storage import LocalStore
 from quant_pipelines.lineage import Lineage
 from quant_pipelines.snapshots import SnapshotDamaged, SnapshotStore, UnknownSnapshot, load
+from quant_pipelines.snapshots.drafts import Draft
 from quant_pipelines.snapshots.retention import Retention
 from quant_pipelines.snapshots.store import PART_BYTES, blob_id
 from tests.unit.snapshots.conftest import CLOCK, strategy
@@ -94,3 +97,61 @@ def test_a_file_that_no_document_names_goes_once_it_is_old(scene):
     old = (SystemClock().now() - timedelta(days=2)).timestamp()
     os.utime(scene.store.blob(name), (old, old))
     assert retention.plan().blobs == {name: scene.store.blob(name).stat().st_size}
+
+
+def files_in(store):
+    return [path for path in store.local.root.rglob("*") if path.is_file()]
+
+
+def interrupted(store):
+    with store.drafting() as stage:
+        Draft.of(np.arange(5), stage)
+        raise KeyboardInterrupt
+
+
+def test_a_draft_is_the_file_that_it_becomes_and_is_gone_where_nobody_put_it(tmp_path):
+    store = SnapshotStore(LocalStore(tmp_path))
+    with store.drafting() as stage:
+        draft, forgotten = (Draft.empty(np.dtype(np.float32), (1000, 3), stage) for _ in range(2))
+        draft.array[...] = 7
+        name = store.put_draft(draft)
+    assert files_in(store) == [store.blob(name)]
+    np.testing.assert_array_equal(store.array(name), np.full((1000, 3), 7, np.float32))
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    assert files_in(store) == [store.blob(name)]
+    assert forgotten.array.sum() == 0, "who still looks at one that is gone sees no fault"
+
+
+def test_a_draft_in_memory_cannot_be_put(tmp_path):
+    with pytest.raises(ValueError, match="stage of `drafting`"):
+        SnapshotStore(LocalStore(tmp_path)).put_draft(Draft.of(np.arange(5)))
+
+
+def test_no_room_for_a_draft_is_a_named_error_before_anything_is_filled(tmp_path):
+    """S2-108. A file that was only promised its room would end the process."""
+    store = SnapshotStore(LocalStore(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(StorageFull), store.drafting() as stage:
+            Draft.empty(np.dtype(np.float32), (1_000_000,), stage)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files_in(store) == []
+
+
+def test_what_a_killed_build_left_goes_once_it_is_old(scene):
+    url = sqlite_url(scene.folder / "journal.db")
+    retention = Retention(
+        store=scene.store, lineage=Lineage(url, clock=CLOCK), clock=SystemClock(),
+        journal=Journal(url, FileAnchor(scene.folder / "anchor"), clock=CLOCK),
+    )  # fmt: skip
+    left = scene.store.local.stage("blobs/_s", 1000)
+    assert retention.plan().blobs == {}
+    old = (SystemClock().now() - timedelta(days=2)).timestamp()
+    os.utime(left, (old, old))
+    plan = retention.plan()
+    assert plan.blobs == {left.name: 1000}
+    retention.run(plan.id, actor="a test", tell=lambda _: None)
+    assert not left.exists()

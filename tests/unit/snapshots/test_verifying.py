@@ -1,12 +1,15 @@
 """One flipped byte anywhere is found and named; what is whole is said to be equal."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from quant_pipelines.feature_tables import feature_schema
-from quant_pipelines.lake import Window
+from quant_pipelines.lake import FileDamaged, Window
+from quant_pipelines.lake import files as lake_files
 from quant_pipelines.snapshots import SnapshotDamaged, SnapshotStore, load
 from quant_pipelines.snapshots.comparing import compare
 from quant_pipelines.snapshots.verifying import Verifier
@@ -104,6 +107,21 @@ def test_damaged_arrays_are_not_loaded(scene):
     with pytest.raises(SnapshotDamaged, match=f"expected the content {block[:16]}") as refusal:
         load(scene.store, document)
     assert refusal.value.code == "QP540"
+
+
+def test_nothing_is_built_from_a_table_of_which_one_byte_differs(scene):
+    """Whatever is looked up at a glance before, every byte is compared before rows are frozen."""
+    everything = strategy(training={"window": {"sessions": len(scene.sessions)}})
+    files = sorted(Path(scene.lake.table("tiny", SCHEMA)._log.store.url).glob("period=*/*.parquet"))
+    for path in files:
+        content = path.read_bytes()
+        for at in range(4, len(content), max(1, len(content) // 5)):
+            flip(path, at)
+            lake_files._verified.clear()
+            with pytest.raises(FileDamaged, match=path.name):
+                scene.builder().build(everything, scene.sessions[-1])
+            path.write_bytes(content)
+    assert scene.builder().build(everything, scene.sessions[-1]).made
 
 
 def test_a_damaged_snapshot_is_built_again(scene):
