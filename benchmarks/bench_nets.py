@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from qlib.contrib.model.pytorch_lstm_ts import LSTM
+from qlib.contrib.model.pytorch_tcn_ts import TCN
 from qlib.contrib.model.pytorch_transformer_ts import TransformerModel
 from qlib.data.dataset import TSDataSampler
 from synthetic_market import measure, verdict
@@ -128,6 +129,11 @@ def main() -> None:
         d_feat=COLUMNS, d_model=64, nhead=8, num_layers=3, dropout=0.1, n_epochs=1, batch_size=512, GPU=-1, n_jobs=0
     )
     epoch("transformer", fewer, transformer, {"batch_size": 512}, promised=1, rounds=1)
+    tcn = TCN(
+        d_feat=COLUMNS, n_chans=128, kernel_size=5, num_layers=5, dropout=0.5, n_epochs=1, batch_size=512, GPU=-1,
+        n_jobs=0,
+    )  # fmt: skip
+    epoch("tcn", fewer, tcn, {"batch_size": 512}, promised=3)
 
 
 if __name__ == "__main__":

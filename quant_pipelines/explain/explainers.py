@@ -94,7 +94,7 @@ def _net(model: Forecaster, question: Question) -> Parts:
     )
 
 
-_SMOOTH_NETS = ("mlp", "lstm", "transformer", "patchtst", "tabnet")
+_SMOOTH_NETS = ("mlp", "lstm", "transformer", "patchtst", "tabnet", "tcn", "tft")
 # These choose what they attend to, queries or periods, and jump where the choice changes: no gradient tells of it.
 _JUMPING_NETS = ("informer", "timesnet")
 EXPLAINERS: Mapping[str, Explainer] = {

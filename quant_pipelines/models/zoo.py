@@ -10,6 +10,8 @@ from quant_pipelines.models.kinds.mlp import MLP
 from quant_pipelines.models.kinds.patchtst import PATCHTST
 from quant_pipelines.models.kinds.qlib_classes import QLIB_CLASSES, refusal_of
 from quant_pipelines.models.kinds.tabnet import TABNET
+from quant_pipelines.models.kinds.tcn import TCN
+from quant_pipelines.models.kinds.tft import TFT
 from quant_pipelines.models.kinds.timesnet import TIMESNET
 from quant_pipelines.models.kinds.transformer import TRANSFORMER
 from quant_pipelines.models.kinds.xgboost import XGBOOST
@@ -31,6 +33,8 @@ MODEL_KINDS = {
         TIMESNET,
         PATCHTST,
         TABNET,
+        TCN,
+        TFT,
         LSTM_DUAL_HEAD,
     )
 }

@@ -15,6 +15,13 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
+def sequence_of(rnn: nn.LSTM, x: Tensor) -> Tensor:
+    """(batch x length x hidden): the last layer's states, of (batch x length x columns)."""
+    if rnn.training and x.device.type == "cpu":
+        return states_of(rnn, x.transpose(0, 1)).transpose(0, 1)
+    return rnn(x)[0]
+
+
 def states_of(rnn: nn.LSTM, x: Tensor) -> Tensor:
     """(length x batch x hidden): the last layer's states, of (length x batch x columns)."""
     for layer, weights in enumerate(rnn.all_weights):

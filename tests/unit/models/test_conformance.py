@@ -52,6 +52,11 @@ QUICK: dict[str, Values] = {
         "n_d": 4, "n_a": 4, "n_steps": 2, "n_independent": 1, "n_shared": 1, "n_epochs": 12, "batch_size": 96,
         "virtual_batch_size": 48, "lr": 0.03,
     },
+    "tcn": {
+        "n_chans": 16, "kernel_size": 2, "num_layers": 2, "seq_len": 4, "n_epochs": 8, "batch_size": 96, "lr": 0.01,
+        "dropout": 0.1,
+    },
+    "tft": {"d_model": 8, "n_heads": 2, "seq_len": 4, "n_epochs": 6, "batch_size": 96, "lr": 0.01},
 }  # fmt: skip
 KINDS = [MODEL_KINDS[name] for name in QUICK]
 

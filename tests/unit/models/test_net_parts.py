@@ -16,6 +16,14 @@ from quant_pipelines.models.neural.attention import ProbSparseAttention, most_un
 from quant_pipelines.models.neural.embeddings import MOST_POSITIONS, PositionalEncoding
 from quant_pipelines.models.neural.layers import GhostBatchNorm, sparsemax
 from quant_pipelines.models.neural.nets.patchtst import normalised, patches_of
+from quant_pipelines.models.neural.nets.tcn import CausalConvolution, TemporalBlock
+from quant_pipelines.models.neural.nets.tft import (
+    ColumnLinear,
+    GatedResidual,
+    GatedSkip,
+    InterpretableAttention,
+    VariableSelection,
+)
 from quant_pipelines.models.neural.nets.timesnet import Inception, TimesBlock, periods_of
 from quant_pipelines.models.neural.recurrence import states_of
 
@@ -227,3 +235,101 @@ def test_ghost_batch_norm_normalises_part_by_part():
     assert ghost(x[:1]).isfinite().all()
     ghost.eval()
     torch.testing.assert_close(ghost(x[2:3]), ghost(x)[2:3])
+
+
+def convolved_slowly(convolution, x):
+    """Place by place: a kernel of its learned length, on what stands there and before it."""
+    direction, found = convolution.direction, torch.zeros(len(x), len(convolution.bias), x.shape[-1])
+    kernel_size = direction.shape[-1]
+    for channel, length in enumerate(convolution.length):
+        kernel = direction[channel] / direction[channel].norm() * length
+        for place in range(x.shape[-1]):
+            for back in range(min(kernel_size, place + 1)):
+                found[:, channel, place] += x[:, :, place - back] @ kernel[:, kernel_size - 1 - back]
+        found[:, channel] += convolution.bias[channel]
+    return found
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 9])
+def test_a_causal_convolution_is_what_it_is_place_by_place(kernel_size):
+    convolution, x = CausalConvolution(3, 4, kernel_size), noise(5, 3, 6)
+    nn.init.uniform_(convolution.length)
+    torch.testing.assert_close(convolution(x), convolved_slowly(convolution, x))
+
+
+def test_normalising_a_kernel_does_not_change_the_one_it_was_made_of():
+    convolution = CausalConvolution(3, 4, 2)
+    x = noise(5, 3, 6)
+    torch.testing.assert_close(
+        convolution(x)[:, :, 1:], functional.conv1d(x, convolution.direction, convolution.bias), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("changed", range(6))
+def test_a_later_place_does_not_change_what_a_block_makes_of_an_earlier_one(changed):
+    block, x = TemporalBlock(3, 4, 3, 0.5).eval(), noise(5, 3, 6)
+    later = torch.cat((x[:, :, :changed], noise(5, 3, 6 - changed)), 2)
+    assert torch.equal(block(later)[:, :, :changed], block(x)[:, :, :changed])
+
+
+def gated_slowly(add, given, made):
+    """Lim et al. (2) and (5), the halves of the gate written out."""
+    value, gate = add.gate(made).chunk(2, -1)
+    return (
+        functional.layer_norm(given + value * torch.sigmoid(gate), given.shape[-1:]) * add.norm.weight + add.norm.bias
+    )
+
+
+def test_a_gate_adds_what_it_lets_through_and_normalises():
+    add, given, made = GatedSkip(3, 5, 0.3).eval(), noise(7, 5), noise(7, 3)
+    torch.testing.assert_close(add(given, made), gated_slowly(add, given, made))
+
+
+def test_a_gated_residual_is_the_published_one():
+    """Lim et al. (2) to (5), without a context."""
+    net, x = GatedResidual(5, 4, 3, 0.3).eval(), noise(7, 5)
+    torch.testing.assert_close(net(x), gated_slowly(net.add, net.skip(x), net.second(functional.elu(net.first(x)))))
+    assert isinstance(GatedResidual(5, 4, 5, 0.3).skip, nn.Identity)
+
+
+def test_the_nets_of_all_columns_are_one_net_each():
+    together, x = GatedResidual(2, 4, 3, 0.3, columns=6).eval(), noise(6, 9, 2)
+    for column in range(6):
+        alone = GatedResidual(2, 4, 3, 0.3).eval()
+        for name, each in together.named_parameters():
+            part = each.detach()[column]
+            if each.shape[1] == 1:
+                part = part[0]
+            elif name.endswith("weight"):
+                part = part.t()
+            alone.get_parameter(name).data.copy_(part)
+        torch.testing.assert_close(together(x)[column], alone(x[column]))
+
+
+def test_columns_are_read_as_the_published_network_reads_their_vectors():
+    """A linear layer of a linear layer is one: the vectors that it makes of numbers need not be made."""
+    select = VariableSelection(6, 4, 0.1).eval()
+    vector, offset, inner = noise(6, 1, 4), noise(6, 1, 4), ColumnLinear(6, 4, 4)
+    read = select.read
+    read.skip.weight.data, read.skip.bias.data = vector, offset
+    read.first.weight.data, read.first.bias.data = vector @ inner.weight, inner(offset)
+    x = noise(600, 6)
+    embedded = x.t().unsqueeze(-1) * vector + offset
+    made = read.add(embedded, read.second(functional.elu(inner(embedded))))
+    weights = select.choose(x).softmax(1)
+    slowly = sum(weights[:, column, None] * made[column] for column in range(6))
+    torch.testing.assert_close(select(x), slowly, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(weights.sum(1), torch.ones(600))
+
+
+def test_heads_share_what_they_see_and_their_attention_is_the_mean_of_theirs():
+    """Lim et al. (14) to (16), with nothing later than the session that reads."""
+    net, x = InterpretableAttention(8, 2), noise(3, 5, 8)
+    queries, keys = net.query(x), net.key(x)
+    shares = torch.zeros(3, 5, 5)
+    for head in (slice(0, 4), slice(4, 8)):
+        for place in range(5):
+            scores = torch.einsum("bw,blw->bl", queries[:, place, head], keys[:, : place + 1, head]) / 2
+            shares[:, place, : place + 1] += scores.softmax(-1) / 2
+    torch.testing.assert_close(shares.sum(-1), torch.ones(3, 5))
+    torch.testing.assert_close(net(x), net.out(shares @ net.value(x)))

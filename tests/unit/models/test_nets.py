@@ -14,6 +14,8 @@ from quant_pipelines.models.neural.nets.lstm import RecurrentNet
 from quant_pipelines.models.neural.nets.mlp import FeedForwardNet
 from quant_pipelines.models.neural.nets.patchtst import PatchTST
 from quant_pipelines.models.neural.nets.tabnet import FeatureTransformer, TabNet
+from quant_pipelines.models.neural.nets.tcn import TemporalConvolutions
+from quant_pipelines.models.neural.nets.tft import TemporalFusionTransformer
 from quant_pipelines.models.neural.nets.timesnet import TimesNet
 from quant_pipelines.models.neural.nets.transformer import Transformer
 
@@ -25,6 +27,8 @@ NETS: dict[str, type[Net]] = {
     "timesnet": TimesNet,
     "patchtst": PatchTST,
     "tabnet": TabNet,
+    "tcn": TemporalConvolutions,
+    "tft": TemporalFusionTransformer,
 }
 SMALL = {
     "mlp": {"hidden_size": 8},
@@ -34,6 +38,8 @@ SMALL = {
     "timesnet": {"d_model": 4, "d_ff": 4, "num_kernels": 2, "seq_len": 6},
     "patchtst": {"d_model": 8, "n_heads": 2, "num_layers": 1, "seq_len": 8, "patch_len": 4, "stride": 2},
     "tabnet": {},
+    "tcn": {"n_chans": 8, "kernel_size": 3, "num_layers": 3, "seq_len": 7},
+    "tft": {"d_model": 8, "n_heads": 2, "seq_len": 5},
 }
 
 
@@ -132,6 +138,20 @@ def test_tabnet_carries_its_defaults():
     assert dropouts(net) == {0.0}
 
 
+def test_the_tcn_carries_its_defaults():
+    net = built("tcn")
+    assert [tuple(each.first.direction.shape) for each in net.blocks] == [(128, 3, 5), *[(128, 128, 5)] * 4]
+    assert settings_of("tcn").length == 20
+    assert dropouts(net) == {0.5}
+
+
+def test_the_tft_carries_its_defaults():
+    net = built("tft")
+    assert (net.rnn.hidden_size, net.rnn.num_layers, net.attend.n_heads) == (16, 1, 4)
+    assert settings_of("tft").length == 20
+    assert dropouts(net) == {0.1}
+
+
 @pytest.mark.parametrize("task", [Task(), Task(outputs=6), Task(kind="classes", outputs=3)], ids=str)
 @pytest.mark.parametrize("kind", NETS)
 def test_a_net_takes_any_task_and_a_single_row(kind, task):
@@ -156,6 +176,7 @@ def test_every_weight_of_a_net_is_used(kind):
         ("transformer", {"n_heads": 5}, "5 heads cannot share"),
         ("informer", {"n_heads": 5}, "5 heads cannot share"),
         ("patchtst", {"n_heads": 5}, "5 heads cannot share"),
+        ("tft", {"n_heads": 5}, "5 heads cannot share"),
         ("patchtst", {"seq_len": 12}, "patch_len is 16, but a window has 12"),
         ("informer", {"seq_len": 20}, "label_len is 30, but a window has 20"),
         ("timesnet", {"seq_len": 3}, "top_k is 2, but 3 sessions have 1"),
@@ -224,6 +245,53 @@ def test_tabnets_penalty_is_the_entropy_of_its_masks():
     torch.testing.assert_close(net.penalty, 2.0 * slowly)
     net.eval()(x)
     assert net.penalty is None
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")  # theirs
+@pytest.mark.parametrize(("kernel_size", "num_layers"), [(5, 5), (2, 3), (3, 1)])
+def test_the_answer_of_the_tcn_is_what_pyqlibs_knows_at_that_session(kernel_size, num_layers):
+    from qlib.contrib.model.pytorch_tcn_ts import TCNModel
+
+    chosen = {"n_chans": 8, "kernel_size": kernel_size, "num_layers": num_layers, "seq_len": 20}
+    ours = TemporalConvolutions(settings_of("tcn", task=Task(), **chosen)).double().eval()
+    theirs = TCNModel(3, 1, [8] * num_layers, kernel_size, 0.5).double().eval()
+    theirs.linear.load_state_dict(ours.out.state_dict())
+    for block, published in zip(ours.blocks, theirs.tcn.network, strict=True):
+        for convolution, their in ((block.first, published.conv1), (block.second, published.conv2)):
+            direction, length, bias = convolution.direction, convolution.length[:, None, None], convolution.bias
+            their.load_state_dict({"weight_v": direction, "weight_g": length, "bias": bias})
+        if published.downsample is not None:
+            published.downsample.load_state_dict(block.skip.state_dict())
+    x = torch.randn(9, 20, 3, dtype=torch.double)
+    known = theirs.linear(theirs.tcn(x.transpose(1, 2)).transpose(1, 2))
+    for end in range(1, 21):
+        torch.testing.assert_close(ours(x[:, :end]), known[:, end - 1])
+
+
+@pytest.mark.parametrize(("kernel_size", "num_layers", "field"), [(2, 2, 7), (3, 2, 13), (2, 3, 15), (5, 1, 9)])
+def test_the_tcn_sees_as_far_back_as_its_convolutions_reach(kernel_size, num_layers, field):
+    assert field == 1 + 2 * (kernel_size - 1) * (2**num_layers - 1)
+    chosen = {"n_chans": 8, "kernel_size": kernel_size, "num_layers": num_layers, "seq_len": 20}
+    x = torch.randn(64, 20, 3).requires_grad_()
+    TemporalConvolutions(settings_of("tcn", **chosen)).eval()(x).sum().backward()
+    assert (x.grad.abs().sum((0, 2)) > 0).tolist() == [False] * (20 - field) + [True] * field
+
+
+def test_no_session_of_the_tft_knows_a_later_one():
+    net = TemporalFusionTransformer(settings_of("tft", **SMALL["tft"])).eval()
+    x = torch.randn(9, 5, 3)
+    before, after = net.states(x), net.states(torch.cat((x[:, :3], torch.randn(9, 2, 3)), 1))
+    torch.testing.assert_close(after[:, :3], before[:, :3])
+    assert not torch.isclose(after[:, 3:], before[:, 3:]).all(-1).any()
+
+
+def test_what_the_tft_chose_of_a_window_is_1_in_all():
+    net = TemporalFusionTransformer(settings_of("tft", columns=7, **SMALL["tft"])).eval()
+    x = torch.randn(9, 5, 7)
+    chosen = net.attended(x)
+    assert (chosen > 0).all()
+    torch.testing.assert_close(chosen.sum(1), torch.ones(9))
+    torch.testing.assert_close(chosen, torch.stack([net.select.weights(x[:, at]) for at in range(5)]).mean(0))
 
 
 def test_the_informer_halves_what_its_decoder_reads():

@@ -288,7 +288,9 @@ def test_a_state_of_another_task_or_size_is_refused():
 
 
 @ON_A_GPU
-@pytest.mark.parametrize("kind", ["mlp", "lstm", "transformer", "informer", "timesnet", "patchtst", "tabnet"])
+@pytest.mark.parametrize(
+    "kind", ["mlp", "lstm", "transformer", "informer", "timesnet", "patchtst", "tabnet", "tcn", "tft"]
+)
 def test_on_a_gpu_a_net_learns_and_is_kept_for_any_machine(kind):
     spec = MODEL_KINDS[kind]
     settings = spec.settings(NUMBERS, COLUMNS, chosen={"n_epochs": 6, "batch_size": 64, "lr": 0.005})

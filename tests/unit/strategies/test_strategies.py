@@ -55,11 +55,11 @@ def test_every_kind_ships_with_a_strategy_on_the_demo_market():
     assert all(each.description and each.chosen(REGISTRY) for each in shipped.values())
 
 
-def test_the_ten_kinds_and_the_dual_head_are_known_with_their_defaults():
-    """S2-55..S2-64."""
+def test_the_twelve_kinds_and_the_dual_head_are_known_with_their_defaults():
+    """S2-55..S2-64, S1-84."""
     assert list(MODEL_KINDS) == [
         "lightgbm", "xgboost", "linear", "mlp", "lstm", "transformer", "informer", "timesnet", "patchtst", "tabnet",
-        "lstm_dual_head",
+        "tcn", "tft", "lstm_dual_head",
     ]  # fmt: skip
     assert MODEL_KINDS["patchtst"].defaults["seq_len"] == 96
     assert MODEL_KINDS["lightgbm"].defaults["num_leaves"] == 210

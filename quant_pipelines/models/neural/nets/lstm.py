@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from quant_pipelines.models.neural.net import Net, share, whole
-from quant_pipelines.models.neural.recurrence import states_of
+from quant_pipelines.models.neural.recurrence import sequence_of
 from quant_pipelines.models.spec import ModelSettings
 
 
@@ -17,7 +17,4 @@ class RecurrentNet(Net):
         self.out = nn.Linear(hidden, settings.task.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.device.type == "cpu":
-            return self.out(states_of(self.rnn, x.transpose(0, 1))[-1])
-        states, _ = self.rnn(x)
-        return self.out(states[:, -1])
+        return self.out(sequence_of(self.rnn, x)[:, -1])
