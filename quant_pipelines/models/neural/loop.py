@@ -90,6 +90,8 @@ def learn(learner: Learner, train: Lesson, judge: Judge | None, settings: LoopSe
                 break
     if judge:
         best.restore()
+    if not all(each.isfinite().all() for each in learner.state_dict().values()):
+        raise Diverged(f"A weight is NaN or infinite after {len(steps)} epochs. Use a smaller lr than {settings.lr:g}.")
     return History(steps=tuple(steps), best=best.number or len(steps))
 
 

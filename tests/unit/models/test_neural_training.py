@@ -159,6 +159,21 @@ def test_a_loss_that_is_no_number_ends_the_training_by_name():
     assert len(told) < 2
 
 
+class Steep(FeedForwardNet):
+    """Adds a root of 0: nothing, with a gradient that is no number."""
+
+    def forward(self, x):
+        return super().forward(x) + (0 * self.layers[0].weight).square().sum().sqrt()
+
+
+def test_weights_that_the_last_step_made_no_numbers_are_not_kept():
+    model = model_of(net=Steep, n_epochs=1, batch_size=len(TRAIN))
+    with pytest.raises(Diverged, match="A weight is NaN or infinite after 1 epochs"):
+        model.fit(TRAIN, NONE, Fitting())
+    with pytest.raises(StateRefused, match="has not been fitted"):
+        model.state()
+
+
 @pytest.mark.parametrize("weight", [0.0, -1.0, np.nan])
 def test_weights_of_nothing_are_refused(weight):
     with pytest.raises(NotLearnable, match="Weights from"):
