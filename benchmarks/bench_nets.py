@@ -8,7 +8,7 @@ of CPU time on one thread, without processes that load data; quote figures from 
 
 import argparse
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,24 @@ def epoch(kind: str, panel: Panel, theirs: Any, chosen: dict[str, Any], *, promi
     verdict(f"an epoch of {kind}, pyqlib's time over ours", qlibs / ours, promised, at_least=True)
 
 
+def quantised(kind: str, panel: Panel) -> None:
+    """What weights of 8 bits change in a net of the kind's own size."""
+    spec, (train, validation) = MODEL_KINDS[kind], panel.halves
+    models = []
+    for chosen in (False, True):
+        settings = spec.settings(Task(), NAMES, chosen={"n_epochs": 3, "quantise": chosen})
+        models.append(spec.make(replace(settings, length=LENGTH), None))
+        models[-1].fit(train, validation, Fitting())
+    (exact, near), rows = (model.predict(validation.inputs)[:, 0] for model in models), len(validation)
+    sizes = [sum(map(len, model.state().values())) for model in models]
+    times = [measure(lambda model=model: model.predict(validation.inputs))[1] / rows * 1e6 for model in models]
+    print(f"{kind}: {sizes[0]:,} bytes, quantised {sizes[1]:,}; ", end="")
+    print(f"{times[0]:.1f} us a row, quantised {times[1]:.1f}; ", end="")
+    print(f"correlation {np.corrcoef(exact, near)[0, 1]:.6f}, ", end="")
+    print(f"largest change {np.abs(near - exact).max() / exact.std():.3f} of the spread of predictions")
+    verdict(f"the file of {kind}, plain over quantised", sizes[0] / sizes[1], 2.5, at_least=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=160)
@@ -134,6 +152,8 @@ def main() -> None:
         n_jobs=0,
     )  # fmt: skip
     epoch("tcn", fewer, tcn, {"batch_size": 512}, promised=3)
+    for kind in ("mlp", "lstm", "transformer", "tcn", "tft"):
+        quantised(kind, fewer)
 
 
 if __name__ == "__main__":

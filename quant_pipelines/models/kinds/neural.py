@@ -2,9 +2,11 @@
 
 from quant_pipelines.models.parameters import Parameter, Range, Searched
 
+QUANTISE = "quantise"
+
 
 def loop(*, lr: float, n_epochs: int, batch_size: int, early_stop: int, dropout: float) -> tuple[Parameter, ...]:
-    """Those of the one training loop, with a kind's own defaults; the last four are ours (S2-58..S2-63 are silent)."""
+    """Those of the one training loop, with a kind's own defaults; the last five are ours (S2-58..S2-63 are silent)."""
     return (
         Parameter(
             name="lr",
@@ -43,6 +45,11 @@ def loop(*, lr: float, n_epochs: int, batch_size: int, early_stop: int, dropout:
             default="none",
             description="How the learning rate changes: by half where the loss rests (plateau), or along a cosine.",
             choices=("none", "plateau", "cosine"),
+        ),
+        Parameter(
+            name=QUANTISE,
+            default=False,
+            description="Whether weights are kept as whole numbers of 8 bits, with a scale for each row.",
         ),
     )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from quant_pipelines.models.data import Examples, Inputs, require_learnable, require_readable
 from quant_pipelines.models.failures import Diverged, StateRefused
 from quant_pipelines.models.forecaster import ONE_THREAD, Description, Files, Fitting, History, Machine
+from quant_pipelines.models.kinds.neural import QUANTISE
 from quant_pipelines.models.neural.learner import Learner
 from quant_pipelines.models.neural.loop import Judge, learn
 from quant_pipelines.models.neural.machine import chance, computing, memory_of
@@ -29,13 +30,12 @@ class NeuralForecaster:
     ) -> None:
         self.settings = settings
         self._spec, self._make = spec, make
+        # A version of before this hyper-parameter does not have it.
+        self._quantised = bool(settings.parameters.get(QUANTISE, False))
         # A net without memory refuses settings that do not fit together now, and knows which tensors a state has.
         with torch.device("meta"):
             blueprint = self._learner()
-        self._fitted: Learner | None = None
-        if state is not None:
-            restored(state, blueprint)
-            self._fitted = blueprint.eval()
+        self._kept = None if state is None else (self._restored(blueprint, state), state)
 
     def fit(self, train: Examples, validation: Examples, fitting: Fitting) -> History:
         require_learnable(self._spec, self.settings, train, validation)
@@ -45,7 +45,9 @@ class NeuralForecaster:
             learner.objective.measure(lesson.target, lesson.weight)
             history = learn(learner, lesson, judge, LoopSettings.of(self.settings.parameters), fitting)
             learner.weigh_columns(lesson.rows)
-        self._fitted = learner.cpu().eval()
+        state = packed(learner, quantised=self._quantised)
+        # Restored at once, so that every prediction is made by the weights that are kept.
+        self._kept = (self._restored(learner.cpu(), state), state)
         return history
 
     def predict(self, inputs: Inputs, machine: Machine = ONE_THREAD) -> NDArray[np.float32]:
@@ -62,7 +64,7 @@ class NeuralForecaster:
         return found
 
     def state(self) -> Files:
-        return packed(self.fitted)
+        return self._fitted[1]
 
     def describe(self) -> Description:
         net = self.fitted.net
@@ -79,9 +81,17 @@ class NeuralForecaster:
 
     @property
     def fitted(self) -> Learner:
-        if self._fitted is None:
+        return self._fitted[0]
+
+    @property
+    def _fitted(self) -> tuple[Learner, Files]:
+        if self._kept is None:
             raise StateRefused(f"This {self.settings.kind} has not been fitted. Fit it, or load a version that was.")
-        return self._fitted
+        return self._kept
+
+    def _restored(self, learner: Learner, state: Files) -> Learner:
+        restored(state, learner, quantised=self._quantised)
+        return learner.eval()
 
     def _learner(self) -> Learner:
         return Learner(self._make(self.settings), objective_of(self.settings.task))

@@ -22,6 +22,7 @@ from quant_pipelines.models import (
     Step,
     Task,
     TrainingStopped,
+    Value,
     Values,
 )
 from tests.learnable import COLUMNS, halves, planted, task_for, with_column
@@ -59,6 +60,12 @@ QUICK: dict[str, Values] = {
     "tft": {"d_model": 8, "n_heads": 2, "seq_len": 4, "n_epochs": 6, "batch_size": 96, "lr": 0.01},
 }  # fmt: skip
 KINDS = [MODEL_KINDS[name] for name in QUICK]
+# The promises hold with weights of 8 bits too.
+QUANTISED = ("mlp", "lstm", "transformer")
+CHOSEN: dict[str, tuple[ModelSpec, Values]] = {
+    **{name: (MODEL_KINDS[name], {}) for name in QUICK},
+    **{f"{name}, quantised": (MODEL_KINDS[name], {"quantise": True}) for name in QUANTISED},
+}
 
 
 @dataclass(frozen=True)
@@ -82,16 +89,17 @@ def spec_of(case: Case) -> ModelSpec:
     return MODEL_KINDS[case.settings.kind]
 
 
-def case_of(spec: ModelSpec, task: Task | None = None) -> Case:
+def case_of(spec: ModelSpec, task: Task | None = None, **more: Value) -> Case:
     task = task or task_for(spec)
-    settings = spec.settings(task, COLUMNS, chosen=QUICK[spec.name])
+    settings = spec.settings(task, COLUMNS, chosen={**QUICK[spec.name], **more})
     train, validation = halves(planted(task, length=settings.length))
     return Case(settings, train, validation)
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda spec: spec.name)
+@pytest.fixture(scope="module", params=CHOSEN)
 def case(request) -> Case:
-    return case_of(request.param)
+    spec, more = CHOSEN[request.param]
+    return case_of(spec, **more)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +169,7 @@ np.save(folder / "found.npy", spec.make(settings, state).predict(validation.inpu
 
 def test_a_fresh_process_predicts_the_same_to_the_bit(case, fitted, tmp_path):
     task = {"kind": case.settings.task.kind, "outputs": case.settings.task.outputs}
-    (tmp_path / "case.json").write_text(json.dumps([case.settings.kind, task, QUICK[case.settings.kind]]))
+    (tmp_path / "case.json").write_text(json.dumps([case.settings.kind, task, case.settings.parameters]))
     (tmp_path / "state").mkdir()
     for name, data in fitted.state().items():
         (tmp_path / "state" / name).write_bytes(data)
