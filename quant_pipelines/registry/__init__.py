@@ -1,6 +1,6 @@
 """The model store: versions that nobody can poison, and runs that are watched. MLflow stands behind it."""
 
-from quant_pipelines.registry.cache import CACHED_MODELS, ModelCache
+from quant_pipelines.registry.cache import CACHED_MODELS, Loaded, ModelCache
 from quant_pipelines.registry.life_cycle import TRANSITIONS, State, Transition, state_named
 from quant_pipelines.registry.manifest import FileFacts, Manifest, StoredTask, compatible, settings_of
 from quant_pipelines.registry.opening import open_models, open_tracker
@@ -18,6 +18,7 @@ __all__ = [
     "FileFacts",
     "Key",
     "Keys",
+    "Loaded",
     "Manifest",
     "Measured",
     "ModelCache",

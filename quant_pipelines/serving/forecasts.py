@@ -1,6 +1,7 @@
 """Forecasts of a stored version for the sessions that it is asked about."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from quant_pipelines.calendars import Session, session_key
 from quant_pipelines.errors import OperatorActionRequired
 from quant_pipelines.models import ONE_THREAD, Machine
-from quant_pipelines.registry import ModelStore, Version, settings_of
-from quant_pipelines.serving.reading import Stored, inputs_of, misfits, stored_version
+from quant_pipelines.registry import ModelCache, ModelStore, Version, settings_of
+from quant_pipelines.serving.reading import Stored, inputs_of, misfits, with_snapshot
 from quant_pipelines.snapshots import SnapshotArrays, SnapshotBuilder, load
 
 
@@ -60,8 +61,12 @@ class Predictor:
         return self.answer(self.loaded(model, which), session, first=first)
 
     def loaded(self, model: str, which: int | str) -> Stored:
-        """The version, verified and ready to be asked."""
-        return stored_version(self.models, self.builder.store, self.models.version(model, which))
+        """The version, verified and ready to be asked: once, however many sessions it is asked about (S0-17)."""
+        return with_snapshot(self._cache.load(model, which), self.builder.store)
+
+    @cached_property
+    def _cache(self) -> ModelCache:
+        return ModelCache(self.models)
 
     def answer(self, stored: Stored, session: Session, *, first: Session | None = None) -> Forecasts:
         """What a version that is loaded says: its inference is frozen, then it forecasts."""

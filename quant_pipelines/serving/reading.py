@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant_pipelines.models import Forecaster, Inputs, ModelSettings, spec_named
-from quant_pipelines.registry import Manifest, ModelStore, Version, compatible
+from quant_pipelines.registry import Loaded, Manifest, ModelStore, Version, compatible
 from quant_pipelines.snapshots import Document, SnapshotArrays, SnapshotStore
 
 
@@ -29,7 +29,13 @@ def stored_model(models: ModelStore, name: str, which: int | str) -> tuple[Manif
 def stored_version(models: ModelStore, snapshots: SnapshotStore, version: Version) -> Stored:
     """The version with its model and its snapshot's document."""
     manifest, model = stored_model(models, version.model, version.number)
-    return Stored(version=version, manifest=manifest, model=model, document=snapshots.document(manifest.snapshot_id))
+    return with_snapshot(Loaded(version=version, manifest=manifest, model=model), snapshots)
+
+
+def with_snapshot(loaded: Loaded, snapshots: SnapshotStore) -> Stored:
+    manifest = loaded.manifest
+    document = snapshots.document(manifest.snapshot_id)
+    return Stored(version=loaded.version, manifest=manifest, model=loaded.model, document=document)
 
 
 def misfits(manifest: Manifest, document: Document) -> list[str]:

@@ -27,22 +27,22 @@ def test_ten_models_are_kept_unless_told_otherwise():
 
 def test_what_was_not_used_for_the_longest_goes_first(kept):
     cache = ModelCache(kept.models, capacity=2)
-    one, two = cache.model(MODEL, 1), cache.model(MODEL, 2)
-    assert cache.model(MODEL, 1) is one
-    cache.model(MODEL, 3)
+    one, two = cache.load(MODEL, 1).model, cache.load(MODEL, 2).model
+    assert cache.load(MODEL, 1).model is one
+    cache.load(MODEL, 3)
     assert len(cache) == 2
-    assert cache.model(MODEL, 1) is one
-    assert cache.model(MODEL, 2) is not two, "it had gone"
+    assert cache.load(MODEL, 1).model is one
+    assert cache.load(MODEL, 2).model is not two, "it had gone"
     assert len(cache) == 2
 
 
 def test_a_promotion_is_seen_at_once(kept):
     cache = ModelCache(kept.models)
     kept.models.alias(MODEL, CHAMPION, 1)
-    first = cache.model(MODEL, CHAMPION)
-    assert cache.model(MODEL, 1) is first
+    first = cache.load(MODEL, CHAMPION).model
+    assert cache.load(MODEL, 1).model is first
     kept.models.alias(MODEL, CHAMPION, 2)
-    assert cache.model(MODEL, CHAMPION) is not first
+    assert cache.load(MODEL, CHAMPION).model is not first
 
 
 def test_many_threads_get_one_model(kept):
@@ -50,7 +50,7 @@ def test_many_threads_get_one_model(kept):
 
     def ask(number: int):
         ready.wait()
-        return cache.model(MODEL, 1)
+        return cache.load(MODEL, 1).model
 
     with ThreadPoolExecutor(4) as pool:
         assert len({id(model) for model in pool.map(ask, range(4))}) == 1
@@ -60,7 +60,7 @@ def test_many_threads_get_one_model(kept):
 def test_what_cannot_be_loaded_is_not_kept(kept):
     cache = ModelCache(kept.models)
     with pytest.raises(UnknownVersion):
-        cache.model(MODEL, 9)
+        cache.load(MODEL, 9)
     assert len(cache) == 0
 
 

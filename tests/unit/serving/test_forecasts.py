@@ -94,3 +94,17 @@ def test_a_window_too_short_for_its_sequences_is_refused(served):
     _, version = served.trained(name="s_short", model=SEQUENTIAL)
     with pytest.raises(NothingToForecast, match="5 sessions"):
         served.predictor().forecast(version.model, version.number, served.scene.sessions[2])
+
+
+def test_a_version_is_loaded_once_however_many_sessions_it_is_asked_about(served):
+    """S0-17. What the store says of it meanwhile is seen all the same."""
+    _, version = served.trained(name="s_again", model=QUICK)
+    predictor = served.predictor()
+    first = predictor.loaded(version.model, version.number)
+    served.home.models.set_tag(version.model, version.number, "reviewed", "yes")
+    again = predictor.loaded(version.model, version.number)
+    assert again.model is first.model
+    assert again.version.tags["reviewed"] == "yes"
+    last = served.scene.sessions[-1]
+    one, other = (each.forecast(version.model, version.number, last) for each in (predictor, served.predictor()))
+    np.testing.assert_array_equal(one.score, other.score)
