@@ -213,7 +213,7 @@ def _observe(context: dg.AssetExecutionContext, partition: str, progress: Progre
             asset_key=context.asset_key,
             partition=partition,
             description=progress.message,
-            metadata={"stage": progress.stage.value, "percent": progress.percent},
+            metadata={"model_id": progress.model_id, "stage": progress.stage.value, "percent": progress.percent},
         )
     )
 

@@ -1,4 +1,4 @@
-"""`qp models`: what is stored, whether it is what was written, and how to find it again."""
+"""`qp models`: what is stored or on its way, whether it is what was written, and how to find it again."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from quant_pipelines.cli.project import console
 from quant_pipelines.cli.reproduction import retrainer_of, show_checks
+from quant_pipelines.cli.training_progress import progress
 from quant_pipelines.clock import SystemClock
 from quant_pipelines.errors import OperatorActionRequired, StoreDamaged
 from quant_pipelines.journal import open_journal
@@ -19,7 +20,10 @@ from quant_pipelines.reproduction import record_replay
 from quant_pipelines.reproduction import replay as replay_version
 from quant_pipelines.settings import Settings
 
-models = typer.Typer(no_args_is_help=True, help="List, verify, find, tag and replay the stored models.")
+models = typer.Typer(
+    no_args_is_help=True, help="List, verify, find, tag and replay the stored models; see how far a training is."
+)
+models.command()(progress)
 
 _SHOWN_DIGITS = 12
 _COLUMNS_SHOWN = 10

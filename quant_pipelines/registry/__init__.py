@@ -6,7 +6,7 @@ from quant_pipelines.registry.manifest import FileFacts, Manifest, StoredTask, c
 from quant_pipelines.registry.opening import open_models, open_tracker
 from quant_pipelines.registry.package import Packed, pack
 from quant_pipelines.registry.signing import Key, Keys, open_keys
-from quant_pipelines.registry.tracker import Measured, Status, TrackedRun, Tracker
+from quant_pipelines.registry.tracker import Measured, RunState, Status, TrackedRun, Tracker
 from quant_pipelines.registry.versions import CANDIDATE, CHAMPION, MAX_VERSIONS, ModelStore, Version
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ModelCache",
     "ModelStore",
     "Packed",
+    "RunState",
     "State",
     "Status",
     "StoredTask",

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from quant_pipelines.clock import Clock
@@ -13,7 +14,8 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 FLUSH_SECONDS = 2.0
 # How long the end of a run waits for what is not delivered yet.
 LAST_SECONDS = 30.0
-_TOGETHER = 1000
+# MLflow takes 1000 metrics and tags at once.
+_TOGETHER = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,19 @@ class Measured:
     value: float
     step: int
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """What is known of a run now: of every metric the value of its last step."""
+
+    id: str
+    url: str
+    status: Status | Literal["RUNNING"]
+    began: datetime
+    ended: datetime | None
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
 
 
 class TrackedRun(Protocol):
@@ -37,8 +52,17 @@ class TrackedRun(Protocol):
         """The run's page."""
         ...
 
+    @property
+    def finished(self) -> bool:
+        """Whether it had ended well when it was opened."""
+        ...
+
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
         """Never waits and never fails: what cannot be delivered now is delivered later, at the latest by `end`."""
+        ...
+
+    def announce(self, tags: Mapping[str, str]) -> None:
+        """Tags on the way of the metrics, after those that were logged before: of each the newest value arrives."""
         ...
 
     def log_params(self, params: Mapping[str, object]) -> None: ...
@@ -75,21 +99,30 @@ class Tracker(Protocol):
         """What the tag says of every run that has it and has not ended, by the run's id."""
         ...
 
+    def newest(self, tag: str, value: str) -> RunState | None:
+        """The run that began last of those whose tag has this value."""
+        ...
+
     def abandon(self, run_id: str, status: Status, *, why: str) -> bool:
         """End a run on behalf of a process that is gone; False where it has ended by itself."""
         ...
 
 
-class Buffer:
-    """Metrics on their way: kept in memory, sent by a thread of its own, in order, and again after a failure."""
+Send = Callable[[Sequence[Measured], Mapping[str, str]], None]
 
-    def __init__(
-        self, send: Callable[[Sequence[Measured]], None], *, clock: Clock, every_seconds: float = FLUSH_SECONDS
-    ) -> None:
+
+class Buffer:
+    """Metrics and tags on their way: kept in memory, sent by a thread of its own, and again after a failure.
+
+    Metrics keep their order. Of a tag only the newest value is kept, and it goes with the last of the metrics.
+    """
+
+    def __init__(self, send: Send, *, clock: Clock, every_seconds: float = FLUSH_SECONDS) -> None:
         self._send = send
         self._clock = clock
         self._every = every_seconds
         self._waiting: list[Measured] = []
+        self._tags: dict[str, str] = {}
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._ended = threading.Event()
@@ -101,9 +134,12 @@ class Buffer:
         found = [Measured(name=name, value=float(value), step=step, at_ms=at_ms) for name, value in metrics.items()]
         with self._lock:
             self._waiting += found
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tracked metrics", daemon=True)
-                self._thread.start()
+            self._begin()
+
+    def announce(self, tags: Mapping[str, str]) -> None:
+        with self._lock:
+            self._tags |= tags
+            self._begin()
 
     def close(self, *, seconds: float = LAST_SECONDS) -> None:
         """Deliver what is left; NotLogged where that fails."""
@@ -113,10 +149,10 @@ class Buffer:
             if not self._thread.is_alive():
                 self.flush()
         with self._lock:
-            left = len(self._waiting)
+            left = len(self._waiting) + len(self._tags)
         if left:
             raise NotLogged(
-                f"{left} measured values were not delivered: {self._failure or 'it took too long'} "
+                f"{left} values were not delivered: {self._failure or 'it took too long'} "
                 "The training itself is done; end the run again when MLflow answers."
             )
 
@@ -126,15 +162,22 @@ class Buffer:
             while True:
                 with self._lock:
                     batch = self._waiting[:_TOGETHER]
-                if not batch:
+                    tags = dict(self._tags) if len(batch) == len(self._waiting) else {}
+                if not batch and not tags:
                     return
                 try:
-                    self._send(batch)
+                    self._send(batch, tags)
                 except DependencyFailed as error:
                     self._failure = error
                     return
                 with self._lock:
                     del self._waiting[: len(batch)]
+                    self._tags = {name: each for name, each in self._tags.items() if tags.get(name) != each}
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="tracked metrics", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while not self._ended.wait(self._every):

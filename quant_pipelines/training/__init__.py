@@ -30,10 +30,12 @@ from quant_pipelines.training.search_settings import BadSearch, Search
 from quant_pipelines.training.search_tracking import TrackedTrials
 from quant_pipelines.training.shelf import Shelf, open_shelf
 from quant_pipelines.training.surroundings import Surroundings, surroundings, surroundings_of
+from quant_pipelines.training.tracked import TRAINING_ID, LogLine, ModelInfo, UnknownTraining, model_info
 from quant_pipelines.training.trainer import Published, Trainer, content_id, report_of
 
 __all__ = [
     "MOST_MODELS",
+    "TRAINING_ID",
     "BadSearch",
     "ComparisonRefused",
     "Count",
@@ -42,8 +44,10 @@ __all__ = [
     "Engine",
     "Ledger",
     "Listener",
+    "LogLine",
     "Material",
     "ModelComparison",
+    "ModelInfo",
     "NothingFound",
     "Order",
     "Progress",
@@ -64,6 +68,7 @@ __all__ = [
     "TrainingTookTooLong",
     "TrialLog",
     "TrialRow",
+    "UnknownTraining",
     "analyze_feature_correlations",
     "compare",
     "comparison_page",
@@ -74,6 +79,7 @@ __all__ = [
     "headline",
     "importance_png",
     "material_of",
+    "model_info",
     "open_searcher",
     "open_shelf",
     "order_for",

@@ -22,6 +22,15 @@ def curves(report: TrainingReport) -> dict[str, Series]:
     return {curve: series for curve, series in found.items() if series}
 
 
+def loss_and_accuracy(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """The two numbers that every training is watched by, on validation rows where there are some (S2-47)."""
+    names = {"loss": ("val_loss", "train_loss"), "accuracy": ("val_accuracy", "train_accuracy")}
+    return {
+        name: next((metrics[each] for part in parts for each in _MEASURED[part] if each in metrics), None)
+        for name, parts in names.items()
+    }
+
+
 def loss_name(report: TrainingReport) -> str:
     """What the loss is, in the kind's own words: loss, l2, rmse, mse."""
     for names in (_MEASURED["val_loss"], _MEASURED["train_loss"]):

@@ -32,6 +32,8 @@ PERCENT: Mapping[Stage, float] = {
     Stage.COMPLETED: _LAST,
 }
 
+ENDS = frozenset({Stage.COMPLETED, Stage.FAILED, Stage.STOPPED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

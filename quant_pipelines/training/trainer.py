@@ -17,13 +17,13 @@ from quant_pipelines.training.engine import ADJUSTED, Engine, Trained, end_of, r
 from quant_pipelines.training.ledger import Ledger
 from quant_pipelines.training.order import Order
 from quant_pipelines.training.page import training_page
-from quant_pipelines.training.progress import Listener, Progress, Stage, to_all
+from quant_pipelines.training.progress import PERCENT, Listener, Progress, Stage, to_all
 from quant_pipelines.training.report import TrainingReport
 from quant_pipelines.training.shelf import Shelf, ShelfDamaged, Waiting
 from quant_pipelines.training.surroundings import DEVICE, PROCESSOR, THREADS, libraries, processor
+from quant_pipelines.training.tracked import ERROR, ERROR_LENGTH, STAGE, TRAINING_ID, plain, told_to
 
 REPORT, REPORT_FILE, PAGE_FILE = "report", "training_report.json", "training_report.html"
-_ERROR_LENGTH = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +96,9 @@ class Trainer:
         run = self._run(order) if stored is None else self.tracker.run(stored.run_id)
         version = self._stored(order, document, arrays, run) if stored is None else stored
         # Also where it was stored before: the process that stored it may have died before it could end its run.
-        run.set_tags({"stage": Stage.COMPLETED})
-        run.end("FINISHED")
+        if not run.finished:
+            run.announce({STAGE: Stage.COMPLETED})
+            run.end("FINISHED")
         self.shelf.drop(order)
         manifest = self.models.load(version.model, version.number).manifest
         return Published(
@@ -128,6 +129,7 @@ class Trainer:
             self.shelf.put(trained, run.id)
         else:
             trained = waiting.trained
+            told_to(run, self.clock)(_found(waiting))
             _replay(trained.report, run)
             _hand_over(self.tracker.run(waiting.run_id), run)
         run.log_metrics(trained.report.final_metrics, step=trained.report.best_epoch)
@@ -155,7 +157,7 @@ class Trainer:
         began, steps = self.ledger.began(order), list[Step]()
         engine = Engine(
             clock=self.clock,
-            listener=to_all((_kept_in(steps), self.listener, _watched(run))),
+            listener=to_all((_kept_in(steps), self.listener, told_to(run, self.clock))),
             stop=self.stop,
             longest_seconds=order.strategy.retrain.longest_seconds,
         )
@@ -175,7 +177,7 @@ class Trainer:
         tags = {
             "strategy": order.strategy.name,
             "market": order.strategy.market,
-            "training_id": order.training_id,
+            TRAINING_ID: order.training_id,
             "train_lineage_id": order.snapshot_id,
             **({} if order.adjusted is None else {ADJUSTED: order.adjusted}),
             **self.tags,
@@ -198,19 +200,13 @@ def _artifacts(report: TrainingReport) -> dict[str, Any]:
     }
 
 
-def _watched(run: TrackedRun) -> Listener:
-    """How far it is, and every step's measures live with the time that is left (S2-21, S2-26, S2-47)."""
-    last = 0
-
-    def listener(progress: Progress) -> None:
-        nonlocal last
-        found = {"progress_percent": progress.percent}
-        if progress.step is not None:
-            last = progress.step.number
-            found |= {**progress.step.metrics, "remaining_seconds": progress.remaining_seconds or 0.0}
-        run.log_metrics(found, step=last)
-
-    return listener
+def _found(waiting: Waiting) -> Progress:
+    return Progress(
+        model_id=waiting.trained.order.training_id,
+        percent=PERCENT[Stage.EVALUATING],
+        stage=Stage.EVALUATING,
+        message=f"Trained before, in run {waiting.run_id}; what waits on the shelf is stored now.",
+    )
 
 
 def _kept_in(steps: list[Step]) -> Listener:
@@ -241,7 +237,7 @@ def _hand_over(before: TrackedRun, run: TrackedRun) -> None:
 def _end(run: TrackedRun, stage: Stage, error: BaseException, report: TrainingReport) -> None:
     """End the run in MLflow. The training's own error is the one to be told, also where MLflow cannot be reached."""
     try:
-        run.set_tags({"stage": stage, "error": f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]})
+        run.announce({STAGE: stage, ERROR: plain(f"{type(error).__name__}: {error}", ERROR_LENGTH)})
         run.end("KILLED" if stage is Stage.STOPPED else "FAILED")
         _log_report(run, report)
     except DependencyFailed as unreachable:

@@ -1,15 +1,18 @@
 """Runs in MLflow, watched while they happen."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 
 from quant_pipelines.clock import Clock
 from quant_pipelines.registry.mlflow.client import Mlflow
 from quant_pipelines.registry.mlflow.place import Place
-from quant_pipelines.registry.tracker import FLUSH_SECONDS, Buffer, Measured, Status
+from quant_pipelines.registry.tracker import FLUSH_SECONDS, Buffer, Measured, RunState, Status
 
 _PARENT, _RUNNING = "mlflow.parentRunId", "RUNNING"
+_FINISHED: Status = "FINISHED"
 # MLflow takes 6000 characters and 100 values at once.
 _PARAM_LENGTH, _PARAMS_TOGETHER = 5_000, 100
 
@@ -46,10 +49,20 @@ class MlflowRuns:
 
     def running(self, tag: str) -> Mapping[str, str]:
         chosen = f"attributes.status = '{_RUNNING}'"
-        experiments = [each.experiment_id for each in self._mlflow.all(self._mlflow.client.search_experiments)]
+        experiments = self._experiments()
         ask = self._mlflow.client.search_runs
         found = self._mlflow.all(ask, experiment_ids=experiments, filter_string=chosen) if experiments else []
         return {each.info.run_id: each.data.tags[tag] for each in found if tag in each.data.tags}
+
+    def newest(self, tag: str, value: str) -> RunState | None:
+        experiments, newest_first = self._experiments(), ["attributes.start_time DESC"]
+        if not experiments:
+            return None
+        with self._mlflow.in_our_words():
+            found = self._mlflow.client.search_runs(
+                experiments, f"tags.`{tag}` = '{value}'", max_results=1, order_by=newest_first
+            )
+        return _state(self._mlflow, found[0]) if found else None
 
     def abandon(self, run_id: str, status: Status, *, why: str) -> bool:
         with self._mlflow.in_our_words():
@@ -59,6 +72,9 @@ class MlflowRuns:
         run.set_tags({"abandoned": why})
         run.end(status)
         return True
+
+    def _experiments(self) -> list[str]:
+        return [each.experiment_id for each in self._mlflow.all(self._mlflow.client.search_experiments)]
 
 
 class MlflowRun:
@@ -77,10 +93,17 @@ class MlflowRun:
 
     @property
     def url(self) -> str:
-        return f"{self._mlflow.place.page}/#/experiments/{self._info.experiment_id}/runs/{self.id}"
+        return _page(self._mlflow, self._info)
+
+    @property
+    def finished(self) -> bool:
+        return self._info.status == _FINISHED
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
         self._buffer.add(metrics, step=step)
+
+    def announce(self, tags: Mapping[str, str]) -> None:
+        self._buffer.announce(tags)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Values that are longer than MLflow takes are cut; the whole ones are in the version's manifest."""
@@ -91,7 +114,7 @@ class MlflowRun:
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         with self._mlflow.in_our_words():
-            self._mlflow.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
+            self._mlflow.client.log_batch(self.id, tags=_written(tags))
 
     def log_text(self, text: str, path: str) -> None:
         self.log_bytes(text.encode(), path)
@@ -99,14 +122,39 @@ class MlflowRun:
     def log_bytes(self, data: bytes, path: str) -> None:
         self._mlflow.put(str(self._info.artifact_uri), path, data)
 
-    def end(self, status: Status = "FINISHED") -> None:
+    def end(self, status: Status = _FINISHED) -> None:
         """Deliver what is left, then end the run; it stays open where that fails, and can be ended again."""
         self._buffer.close()
         at_ms = int(self._clock.now().timestamp() * 1000)
         with self._mlflow.in_our_words():
             self._mlflow.client.set_terminated(self.id, status, at_ms)
 
-    def _send(self, measured: Sequence[Measured]) -> None:
+    def _send(self, measured: Sequence[Measured], tags: Mapping[str, str]) -> None:
         metrics = [Metric(each.name, each.value, each.at_ms, each.step) for each in measured]
         with self._mlflow.in_our_words():
-            self._mlflow.client.log_batch(self.id, metrics=metrics)
+            self._mlflow.client.log_batch(self.id, metrics=metrics, tags=_written(tags))
+
+
+def _written(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(key, value) for key, value in tags.items()]
+
+
+def _page(mlflow: Mlflow, info: Any) -> str:
+    return f"{mlflow.place.page}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+
+
+def _state(mlflow: Mlflow, run: Run) -> RunState:
+    info: Any = run.info
+    return RunState(
+        id=info.run_id,
+        url=_page(mlflow, info),
+        status=info.status,
+        began=_moment(info.start_time),
+        ended=_moment(info.end_time) if info.end_time else None,
+        tags=run.data.tags,
+        metrics=run.data.metrics,
+    )
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -139,7 +139,7 @@ def failure_of(result) -> dg.Failure:
 
 
 def test_a_training_is_stored_shown_counted_and_traced_and_its_checks_hold(graph):
-    """S1-33, S2-22, S2-103."""
+    """S1-33, S2-21, S2-22, S2-103."""
     result = graph.run("trees")
     assert result.success
     assert checked(result) == {COMPATIBLE: True, REPRODUCED: True, REPLAY_CONSISTENCY: True}
@@ -161,12 +161,14 @@ def test_a_training_is_stored_shown_counted_and_traced_and_its_checks_hold(graph
     lineage = graph.resources["lineage"].open()
     found = lineage.dependents("tiny", graph.scene.sessions[-30], table="alpha158")
     assert NodeKind.MODEL in {each.kind for each in found.nodes}
-    stages = [
-        each.asset_observation_data.asset_observation.metadata["stage"].value
+    observed = [
+        each.asset_observation_data.asset_observation.metadata
         for each in result.all_events
         if each.event_type is dg.DagsterEventType.ASSET_OBSERVATION
     ]
-    assert stages == ["preparing", "configuring", "training", "evaluating", "completed"]
+    stages = ["preparing", "configuring", "training", "evaluating", "completed"]
+    assert [each["stage"].value for each in observed] == stages
+    assert {each["model_id"].value for each in observed} == {event.metadata["training_id"].value}
 
 
 def test_what_was_trained_instead_is_said_and_traced(graph):
