@@ -1,5 +1,5 @@
-"""The HTTP API: what is live, and audits of other schedulers. It reads the journal and knows nothing else."""
+"""The API: what is live, audits of other schedulers, and the progress of trainings. It keeps nothing of its own."""
 
-from quant_pipelines.api.schemas import RolloutState, RolloutStateResponse, SchedulerAuditLogRequest
+from quant_pipelines.api.schemas import ProgressEvent, RolloutState, RolloutStateResponse, SchedulerAuditLogRequest
 
-__all__ = ["RolloutState", "RolloutStateResponse", "SchedulerAuditLogRequest"]
+__all__ = ["ProgressEvent", "RolloutState", "RolloutStateResponse", "SchedulerAuditLogRequest"]

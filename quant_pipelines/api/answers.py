@@ -1,6 +1,6 @@
-"""The answers, without HTTP: folded from the journal as `qp live` does, never kept beside it."""
+"""The answers, without HTTP: folded from the journal as `qp live` does, and from MLflow; never kept beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from quant_pipelines.api.failures import BadRequest, UnknownStrategy
@@ -16,15 +16,21 @@ from quant_pipelines.clock import Clock
 from quant_pipelines.deployment import EVERYBODY, Live, live_now, require_intact, rolled_models
 from quant_pipelines.journal import Journal
 from quant_pipelines.markets import Market
+from quant_pipelines.registry import Tracker
 from quant_pipelines.strategies import Strategy
+from quant_pipelines.training import ModelInfo, model_info
 from quant_pipelines.triggers import put_sent_on_record
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """Of one installation: its journal, its markets and its strategies."""
+    """Of one installation: its journal, its trainings, its markets and its strategies.
+
+    `tracker` is opened when it is asked for: what the journal knows is answered while MLflow is away.
+    """
 
     journal: Journal
+    tracker: Callable[[], Tracker]
     markets: Mapping[str, Market]
     strategies: Mapping[str, Strategy]
     clock: Clock
@@ -36,6 +42,10 @@ class Answers:
         if not chosen:
             raise UnknownStrategy(f"There is no strategy {strategy!r}. There are: {', '.join(self._known())}.")
         return RolloutStateResponse(states=tuple(state_of(live_now(self.journal, each)) for each in chosen))
+
+    def model_info(self, model_id: str) -> ModelInfo:
+        """How far a training is (S2-28)."""
+        return model_info(self.tracker(), model_id)
 
     def store_audit(self, request: SchedulerAuditLogRequest) -> StoredAudit:
         """Put the decision of another scheduler on record, with who has sent it (S1-06)."""

@@ -1,5 +1,8 @@
 """What the API refuses, by who must act; and the HTTP status of every error that may reach it."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from quant_pipelines.errors import (
     Conflict,
     DataRejected,
@@ -7,6 +10,7 @@ from quant_pipelines.errors import (
     OperatorActionRequired,
     QuantPipelinesError,
 )
+from quant_pipelines.training import UnknownTraining
 
 
 class UnknownStrategy(OperatorActionRequired):
@@ -16,7 +20,7 @@ class UnknownStrategy(OperatorActionRequired):
 
 
 class WritingIsOff(OperatorActionRequired):
-    """Something was sent to an API that has no token to know its senders by."""
+    """Something was sent to an API, or is to be, that has no token to know its senders by."""
 
     code = "QP115"
 
@@ -44,6 +48,7 @@ _STATUS: tuple[tuple[type[QuantPipelinesError], int], ...] = (
     (NotAuthorised, 401),
     (WritingIsOff, 403),
     (UnknownStrategy, 404),
+    (UnknownTraining, 404),
     (NoSuchEndpoint, 404),
     (Conflict, 409),
     (DataRejected, 422),
@@ -54,3 +59,8 @@ _OTHERWISE = 500
 
 def status_of(error: QuantPipelinesError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), _OTHERWISE)
+
+
+def told_of(mistakes: Iterable[Mapping[str, Any]]) -> str:
+    """What pydantic found wrong, in one line."""
+    return "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in mistakes)

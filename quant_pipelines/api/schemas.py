@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from quant_pipelines.documents import Entry
+from quant_pipelines.errors import QuantPipelinesError
+from quant_pipelines.training import ModelInfo, Stage
 from quant_pipelines.triggers import Trigger
 from quant_pipelines.triggers.audit import Audit, Decision, SeenWindow
 from quant_pipelines.triggers.thresholds import Thresholds
@@ -112,3 +114,64 @@ class Refusal(Entry, frozen=True):
 
     code: str
     error: str
+
+
+class ProgressRequest(Entry, frozen=True):
+    """Watch a training, or watch it no more: one of both."""
+
+    subscribe: Name | None = None
+    unsubscribe: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.subscribe is None) == (self.unsubscribe is None):
+            raise ValueError("give one of subscribe and unsubscribe")
+        return self
+
+
+class ProgressEvent(Entry, frozen=True):
+    """How far a training is (S2-29, S2-47), `progress` in percent. Its metrics always have `loss` and `accuracy`."""
+
+    event: Literal["training_progress"] = "training_progress"
+    model_id: str
+    progress: float
+    stage: Stage
+    epoch: int
+    metrics: dict[str, float | None]
+    message: str
+    remaining_seconds: float | None
+    error_message: str | None
+
+    @classmethod
+    def of(cls, info: ModelInfo) -> Self:
+        return cls(
+            model_id=info.model_id,
+            progress=info.training_progress,
+            stage=info.training_stage,
+            epoch=info.epoch,
+            metrics=info.metrics,
+            message=info.message,
+            remaining_seconds=info.remaining_seconds,
+            error_message=info.error_message,
+        )
+
+
+class ProgressRefusal(Refusal, frozen=True):
+    """Why nothing can be said: of a training, or of what was sent."""
+
+    event: Literal["refused"] = "refused"
+    model_id: str | None
+
+    @classmethod
+    def of(cls, error: QuantPipelinesError, model_id: str | None) -> Self:
+        return cls(code=error.code, error=str(error), model_id=model_id)
+
+
+class Unsubscribed(Entry, frozen=True):
+    """Nothing more of this training comes over this connection."""
+
+    event: Literal["unsubscribed"] = "unsubscribed"
+    model_id: str
+
+
+Told = ProgressEvent | ProgressRefusal | Unsubscribed

@@ -1,4 +1,4 @@
-"""The API over a journal with a champion, a canary and a shadow, and somebody who tampers with that journal."""
+"""The API over a journal with a champion, a canary and a shadow, and over MLflow; and who tampers with them."""
 
 import json
 import sqlite3
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from quant_pipelines.api.answers import Answers
 from quant_pipelines.api.app import make_app, make_server
 from quant_pipelines.cli.servers import LOOPBACK, free_port
 from quant_pipelines.clock import FixedClock
+from quant_pipelines.registry.mlflow.tracker import MlflowRuns
 from tests.bars import market
 from tests.rollouts import QUICK, Remembered, Rollouts, day, journal_in, observed
-from tests.stored import MODEL
+from tests.stored import MODEL, place_in
 from tests.unit.snapshots.conftest import strategy
 
 TOKEN = "a token that nobody guesses"  # noqa: S105 - of these tests
@@ -66,7 +68,7 @@ class Client:
 def listening(answers: Answers, token: str | None) -> Iterator[Client]:
     """The server that `qp api` runs, in a thread."""
     port = free_port()
-    server = make_server(make_app(answers, token), host=LOOPBACK, port=port)
+    server = make_server(make_app(answers, token, every_seconds=0.01), host=LOOPBACK, port=port)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -88,6 +90,7 @@ class Served:
         self.journal = self.rollouts.journal
         self.answers = Answers(
             journal=self.journal,
+            tracker=cache(lambda: MlflowRuns(place_in(folder), clock=NOW)),
             markets={MARKET: market(name=MARKET)},
             strategies={name: strategy(name=name, market=MARKET) for name in (STRATEGY, IDLE)},
             clock=NOW,
