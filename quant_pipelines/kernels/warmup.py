@@ -15,6 +15,7 @@ from quant_pipelines.kernels import (
     order,
     placing,
     ratios,
+    recurrence,
     rolling,
     scaling,
     sums,
@@ -51,7 +52,7 @@ def compile_kernels(progress: Progress, *, processes: int = 1) -> None:
 
     Where the first one was not compiled before, several processes compile the others: LLVM keeps one core busy.
     """
-    calls = [*_nested(), *_rolling()]
+    calls = _calls()
     if processes > 1:
         calls[0][1]()
         if not moments.trends.stats.cache_hits:
@@ -70,9 +71,13 @@ def _compile_aside(progress: Progress, names: Sequence[str], processes: int) -> 
 
 
 def _compile_one(place: int) -> str:
-    name, call = [*_nested(), *_rolling()][place]
+    name, call = _calls()[place]
     call()
     return name
+
+
+def _calls() -> list[tuple[str, Callable[[], None]]]:
+    return [*_nested(), *_rolling(), *_recurrent()]
 
 
 def _nested() -> list[tuple[str, Callable[[], None]]]:
@@ -117,4 +122,17 @@ def _rolling() -> list[tuple[str, Callable[[], None]]]:
         ("squeeze", lambda: moving.squeeze(wide.copy(), np.empty(2, np.int64), np.empty(3, np.int64))),
         ("put", lambda: moving.put(x, np.array([0, 1]), offsets, out)),
         ("rolling_quantile", lambda: rolling.rolling_quantile(x, offsets, 2, _SHARE, out)),
+    ]
+
+
+def _recurrent() -> list[tuple[str, Callable[[], None]]]:
+    gates, cells, inputs = (
+        np.ones((1, 2, 4), np.float32),
+        np.ones((2, 2, 1), np.float32),
+        np.ones((2, 2, 2), np.float32),
+    )
+    by_cell, by_inputs = np.ones((2, 1), np.float32), np.ones((2, 2), np.float32)
+    return [
+        ("step", lambda: recurrence.step(gates, cells, inputs, 0, 2)),
+        ("step_back", lambda: recurrence.step_back(gates, cells, by_cell, by_inputs, 0)),
     ]

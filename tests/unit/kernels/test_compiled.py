@@ -20,6 +20,7 @@ from quant_pipelines.kernels import (
     order,
     placing,
     ratios,
+    recurrence,
     rolling,
     scaling,
     sums,
@@ -28,7 +29,7 @@ from quant_pipelines.kernels.warmup import compile_kernels
 
 PACKAGE = Path(quant_pipelines.__file__).parent
 MODULES = (
-    correlation, cross_section, extremes, moments, moving, order, placing, ratios, rolling, scaling, sums
+    correlation, cross_section, extremes, moments, moving, order, placing, ratios, recurrence, rolling, scaling, sums
 )  # fmt: skip
 SCRIPT = """
 import numpy as np

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional
 
+from quant_pipelines.models import MODEL_KINDS, Task
 from quant_pipelines.models.failures import BadParameter
 from quant_pipelines.models.neural.attention import ProbSparseAttention, most_uneven, picked, prob_sparse
 from quant_pipelines.models.neural.embeddings import MOST_POSITIONS, PositionalEncoding
 from quant_pipelines.models.neural.layers import GhostBatchNorm, sparsemax
+from quant_pipelines.models.neural.nets.lstm import RecurrentNet
 from quant_pipelines.models.neural.nets.patchtst import normalised, patches_of
 from quant_pipelines.models.neural.nets.tcn import CausalConvolution, TemporalBlock
 from quant_pipelines.models.neural.nets.tft import (
@@ -25,7 +28,7 @@ from quant_pipelines.models.neural.nets.tft import (
     VariableSelection,
 )
 from quant_pipelines.models.neural.nets.timesnet import Inception, TimesBlock, periods_of
-from quant_pipelines.models.neural.recurrence import states_of
+from quant_pipelines.models.neural.recurrence import Tape, last_state
 
 ROOT = Path(__file__).parents[3]
 CHANCE = np.random.default_rng(5)
@@ -206,24 +209,137 @@ def test_sparsemax_and_its_gradient_are_pyqlibs():
     torch.testing.assert_close(ours.grad, theirs.grad)
 
 
-@pytest.mark.parametrize(("layers", "length", "batch"), [(1, 1, 1), (1, 7, 5), (3, 20, 30)])
-def test_a_recurrence_and_its_gradient_are_pytorchs(layers, length, batch):
-    rnn, x, slope = nn.LSTM(3, 8, layers), (5 * noise(length, batch, 3)).requires_grad_(), noise(length, batch, 8)
-    gradients, found = [], []
-    for states in (rnn(x)[0], states_of(rnn, x)):
-        found.append(states)
-        gradients.append(torch.autograd.grad((states * slope).sum(), [x, *rnn.parameters()]))
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
-    for ours, theirs in zip(gradients[1], gradients[0], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+def recurrent(layers: int, hidden: int = 8, **chosen) -> nn.LSTM:
+    return nn.LSTM(3, hidden, layers, batch_first=True, **chosen)
+
+
+def gradients(rnn: nn.LSTM, state: torch.Tensor, x: torch.Tensor, slope: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return torch.autograd.grad((state * slope).sum(), [x, *rnn.parameters()])
+
+
+def assert_near(ours: tuple[torch.Tensor, ...], theirs: tuple[torch.Tensor, ...]) -> None:
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-3, atol=1e-4)
+
+
+def assert_pytorchs(rnn: nn.LSTM, batch: int, length: int, tapes: list[Tape]) -> None:
+    x, slope = (5 * noise(batch, length, 3)).requires_grad_(), noise(batch, rnn.hidden_size)
+    ours, theirs = last_state(rnn, x, tapes), rnn(x)[0][:, -1]
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert_near(gradients(rnn, ours, x, slope), gradients(rnn, theirs, x, slope))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("layers", "hidden", "length", "batch"),
+    [(1, 8, 1, 1), (1, 8, 7, 5), (1, 1, 3, 2), (2, 64, 20, 33), (2, 64, 1, 1), (3, 13, 20, 30)],
+)
+def test_a_recurrence_and_its_gradient_are_pytorchs(layers, hidden, length, batch, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert_pytorchs(recurrent(layers, hidden), batch, length, [])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_recurrence_needs_no_gradient_of_what_it_reads():
+    rnn, x, slope = recurrent(2), noise(6, 4, 3), noise(6, 8)
+    ours, theirs = (
+        torch.autograd.grad((state * slope).sum(), list(rnn.parameters()))
+        for state in (last_state(rnn, x, []), rnn(x)[0][:, -1])
+    )
+    assert_near(ours, theirs)
+
+
+def test_batches_of_any_size_and_length_use_the_same_tape():
+    rnn, tapes = recurrent(2), list[Tape]()
+    for batch, length in ((9, 6), (4, 6), (9, 6), (12, 6), (3, 2), (1, 9)):
+        assert_pytorchs(rnn, batch, length, tapes)
+        assert len(tapes) == 1
+
+
+def test_a_batch_that_went_wrong_leaves_nothing_behind():
+    rnn, tapes, x = recurrent(2), list[Tape](), noise(9, 6, 3).requires_grad_()
+    broken = torch.where(torch.arange(9)[:, None, None] == 2, torch.nan, x)
+    state = last_state(rnn, broken, tapes)
+    assert state[2].isnan().all()
+    assert state[3:].isfinite().all()
+    assert all(each.isnan().any() for each in gradients(rnn, state, x, noise(9, 8))[1:])
+    assert_pytorchs(rnn, 9, 6, tapes)
+    assert_pytorchs(rnn, 4, 6, tapes)
+
+
+def test_batches_whose_gradients_are_open_share_no_memory():
+    rnn, tapes, slope = recurrent(2), list[Tape](), noise(5, 8)
+    assert_pytorchs(rnn, 5, 6, tapes)
+    x = [noise(5, 6, 3).requires_grad_() for _ in range(2)]
+    states = [last_state(rnn, each, tapes) for each in x]
+    for each, state in zip(x, states, strict=True):
+        assert_near(gradients(rnn, state, each, slope), gradients(rnn, rnn(each)[0][:, -1], each, slope))
+    assert len(tapes) == 2
+
+
+def test_a_gradient_that_is_asked_for_twice_is_refused():
+    state = last_state(recurrent(1), noise(2, 3, 3), []).sum()
+    state.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="asked for twice"):
+        state.backward()
+
+
+def test_a_net_keeps_the_memory_of_a_batch_until_it_is_judged():
+    net = RecurrentNet(MODEL_KINDS["lstm"].settings(Task(), ("a", "b"), chosen={"lookback": 4})).train()
+    for _ in range(2):
+        net(noise(6, 4, 2)).sum().backward()
+    assert len(net._tapes) == 1
+    assert not net.eval()._tapes
 
 
 def test_dropout_stands_between_the_layers_of_a_recurrence_and_not_after_them():
-    x = noise(4, 50, 3)
-    rnn = nn.LSTM(3, 8, 2, dropout=0.9)
-    states = states_of(rnn, x)
-    assert (states != 0).all()
-    assert not torch.equal(states, states_of(rnn, x))
+    x = noise(50, 4, 3)
+    rnn = recurrent(2, dropout=0.9)
+    state = last_state(rnn, x, [])
+    assert (state != 0).all()
+    assert not torch.equal(state, last_state(rnn, x, []))
+    alone = recurrent(1)
+    assert torch.equal(last_state(alone, x, []), last_state(alone, x, []))
+
+
+@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.99])
+def test_dropout_drops_its_share_and_keeps_the_mean(dropout):
+    rnn, tapes = recurrent(3, 30, dropout=dropout), list[Tape]()
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        last_state(rnn, noise(500, 20, 3), tapes).sum().backward()
+    kept = tapes[0]._kept
+    assert kept.unique().tolist() == pytest.approx([0, 1 / (1 - dropout)], rel=2e-3)
+    for each in (kept[0], kept[1], kept[:, 3], kept[:, :, 7], kept[..., 29]):
+        spread = sqrt(dropout / (1 - dropout) / each.numel())
+        assert float(each.mean()) == pytest.approx(1, abs=4.5 * spread + 1e-3)
+    # What one value is drawn as says nothing of the next one, of the next row, step or layer.
+    away = kept - 1
+    for one, other in (
+        (away[..., 1:], away[..., :-1]),
+        (away[:, :, 1:], away[:, :, :-1]),
+        (away[:, 1:], away[:, :-1]),
+        (away[1:], away[:-1]),
+    ):
+        together = float((one * other).mean()) / (dropout / (1 - dropout))
+        assert abs(together) < 4.5 / sqrt(one.numel())
+
+
+def test_a_recurrence_with_dropout_is_that_of_its_layers_with_the_same_values_dropped():
+    rnn, tapes, slope = recurrent(3, dropout=0.4), list[Tape](), noise(7, 8)
+    x = noise(7, 5, 3).requires_grad_()
+    state = last_state(rnn, x, tapes)
+    ours = gradients(rnn, state, x, slope)
+    states, weights = x, list(rnn.parameters())
+    for place, kept in enumerate((*tapes[0]._kept, torch.ones(5, 7, 8))):
+        alone = nn.LSTM(states.shape[2], 8, batch_first=True)
+        own = dict(zip(dict(alone.named_parameters()), weights[4 * place :], strict=False))
+        states = functional_call(alone, own, states)[0] * kept.transpose(0, 1)
+    torch.testing.assert_close(state, states[:, -1], rtol=1e-4, atol=1e-5)
+    assert_near(ours, gradients(rnn, states[:, -1], x, slope))
 
 
 def test_ghost_batch_norm_normalises_part_by_part():

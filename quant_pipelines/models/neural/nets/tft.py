@@ -8,7 +8,6 @@ from torch.nn import functional
 
 from quant_pipelines.models.neural.attention import FullAttention
 from quant_pipelines.models.neural.net import Net, heads_of, share, whole
-from quant_pipelines.models.neural.recurrence import sequence_of
 from quant_pipelines.models.spec import ModelSettings
 
 # On the CPU so many rows are read at once: what becomes of 158 columns then stays in the cache. All 5120 of a batch in
@@ -126,7 +125,7 @@ class TemporalFusionTransformer(Net):
     def states(self, x: Tensor) -> Tensor:
         """(batch x length x width): each session, with what it knows of those before it."""
         chosen = self.select(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        known = self.remembered(chosen, sequence_of(self.rnn, chosen))
+        known = self.remembered(chosen, self.rnn(chosen)[0])
         return self.fed(known, self.feed(self.looked(known, self.attend(known))))
 
     def attended(self, sequences: Tensor) -> Tensor:
