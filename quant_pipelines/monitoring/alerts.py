@@ -19,7 +19,7 @@ from quant_pipelines.monitoring.readings import Limit, Priority, Reading
 class UnknownAlert(OperatorActionRequired):
     """An alert that was never raised, or is over."""
 
-    code = "QP118"
+    code = "QP119"
 
 
 class Raised(Entry, frozen=True):

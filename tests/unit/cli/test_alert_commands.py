@@ -48,5 +48,5 @@ def test_who_knows_goes_on_record_and_a_name_that_is_none_lists_those_there_are(
     assert "Ada knows of tiny.easy:accuracy_drop:2024-06-03." in told
     assert "Ada knows" in scene.answer("alerts", "list")
     _, error = scene("alerts", "acknowledge", "tiny.easy:drift_score:2024-06-03", "--as", "Ada", "--why", "why not")
-    assert error.code == "QP118"
+    assert error.code == "QP119"
     assert "Open are: tiny.easy:accuracy_drop:2024-06-03" in str(error)
