@@ -1,5 +1,7 @@
 """model_monitoring of one market: is what serves still right, fast, and given what it was trained on? (S2-87)"""
 
+import resource
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +16,7 @@ from assets.reactions import reacting
 from assets.recording import inputs_of, record_sessions, recorded
 from assets.upstream import Newest, newest
 from quant_pipelines.calendars import Session, parse_session
+from quant_pipelines.errors import QuantPipelinesError
 from quant_pipelines.lake import Lake, Window
 from quant_pipelines.markets import Market
 from quant_pipelines.monitoring import MODEL_MONITORING as TABLE
@@ -27,6 +30,7 @@ from resources.monitoring import MonitoringResource
 from resources.snapshots import SnapshotsResource
 
 FORMAT = "1"
+_KB_IN_A_GB, _BYTES_IN_A_GB = 1e6, 1e9
 
 
 def monitoring_assets(market: Market, strategies: Mapping[str, Strategy]) -> Sequence[dg.AssetsDefinition]:
@@ -62,27 +66,31 @@ def monitoring_assets(market: Market, strategies: Mapping[str, Strategy]) -> Seq
                 market=market, lake=store, journal=book, snapshots=snapshots.open(), sessions=monitoring.sessions
             )
             table = store.table(market.name, TABLE)
+            failures: list[QuantPipelinesError] = []
             for partition in context.partition_keys:
                 session = parse_session(partition)
                 window = Window(session, session)
-                inputs = inputs_of(
-                    context,
-                    {key: _ids(store, market, key, window) for key in (predictions, errors)},
-                )
+                inputs = inputs_of(context, {key: _ids(store, market, key, window) for key in (predictions, errors)})
                 times = _response_ms(newest(context, predictions, partition))
-                readings = [each for name in strategies for each in watch.readings(name, session, times.get(name, ()))]
+                readings = watch.readings(list(strategies), session, times)
+                failures += readings.failures
                 # Before they are published: whoever dies in between raises them when the session is made again.
                 if session == _newest_session(store, market):
-                    judge(book, market.name, readings, monitoring.limits(), actor=f"run:{context.run.run_id}")
-                table.replace(rows_of(readings), window=window, writer=lake.writer(context), fence=lake.fence(context))
+                    limits, actor = monitoring.limits(), f"run:{context.run.run_id}"
+                    judge(book, market.name, session, readings.found, limits, actor=actor)
+                rows = rows_of(readings.found)
+                table.replace(rows, window=window, writer=lake.writer(context), fence=lake.fence(context))
                 record_sessions(
                     context,
                     window,
                     versions=table.session_ids(window),
-                    metadata={},
-                    by_session={session: _metadata(readings, monitoring)},
+                    metadata=_resources(monitoring),
+                    by_session={session: _metadata(readings.found, monitoring)},
                     inputs=inputs,
                 )
+            # Everybody else was read, judged and told of by now.
+            if failures:
+                raise failures[0]
         return recorded(context)
 
     return [model_monitoring]
@@ -108,6 +116,14 @@ def _response_ms(found: Newest | None) -> Mapping[str, list[float]]:
         if isinstance(taken, int | float):
             times.setdefault(str(row.data["strategy"]), []).append(taken)
     return times
+
+
+def _resources(monitoring: MonitoringResource) -> dict[str, float]:
+    """What the run has used of this machine, in gigabytes (S2-87)."""
+    return {
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KB_IN_A_GB, 3),
+        "free_disk_gb": round(shutil.disk_usage(monitoring.home).free / _BYTES_IN_A_GB, 1),
+    }
 
 
 def _metadata(readings: Sequence[Reading], monitoring: MonitoringResource) -> dict[str, Any]:

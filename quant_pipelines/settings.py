@@ -34,7 +34,14 @@ class BadSetting(OperatorActionRequired):
 class Settings(BaseSettings):
     """What the environment says. Every name is `QP_` plus the field's name, but for LIQUID_SYMBOLS (S1-65)."""
 
-    model_config = SettingsConfigDict(env_prefix="QP_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        # What was given may be a secret: an error names the setting.
+        env_prefix="QP_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
 
     project: Path = Field(default_factory=lambda: find_project(Path.cwd()), description="The project's folder.")
     home: Path = Field(default=Path("var"), description="Where everything written lives; relative to the project.")
@@ -140,8 +147,11 @@ class Settings(BaseSettings):
     @field_validator("alert_url")
     @classmethod
     def _only_http(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
-            raise ValueError("QP_ALERT_URL must start with http:// or https://; leave it away to tell nobody")
+        if value is not None and not _can_be_sent_to(value.get_secret_value()):
+            raise ValueError(
+                "QP_ALERT_URL must be http:// or https:// with a host, without a user, spaces or line breaks; leave it "
+                "away to tell nobody"
+            )
         return value
 
     @field_validator("database_url", "mlflow_database_url")
@@ -286,6 +296,16 @@ def _postgres_url(given: str | None, file: Path | None) -> str | None:
         raise BadSetting(f"{file} holds no postgresql:// URL. Write one line with the URL.")
     _require_no_default_password(url)
     return "postgresql+psycopg2://" + url.split("://", 1)[1]
+
+
+def _can_be_sent_to(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    whole = url.isprintable() and " " not in url and "@" not in parts.netloc and port != 0
+    return whole and parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _place(url: str) -> tuple[str | None, int, str]:

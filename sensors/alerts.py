@@ -31,17 +31,16 @@ def tell_alerts(
     if send is None:
         count = sum(each.is_open for each in alerts(book))
         return dg.SkipReason(f"{count} alerts are open, and nobody is told: QP_ALERT_URL is not set.")
-    clock = SystemClock()
     last = {name: datetime.fromisoformat(at) for name, at in json.loads(context.cursor or "{}").items()}
-    look = Teller(journal=book, send=send, clock=clock, actor=f"sensor:{_NAME}").look(last)
+    look = Teller(journal=book, send=send, clock=SystemClock(), actor=f"sensor:{_NAME}").look(last)
     for each in look.late:
-        record_incident(lake.open(), _incident(each, look, clock.now()))
+        record_incident(lake.open(), _incident(each, look))
     context.update_cursor(json.dumps({name: at.isoformat() for name, at in look.last.items()}))
     told = ", ".join(each.id for each in look.told) or "nobody had to be told anything"
     return dg.SkipReason(look.failure or f"Told: {told}.")
 
 
-def _incident(alert: Alert, look: Look, now: datetime) -> Incident:
+def _incident(alert: Alert, look: Look) -> Incident:
     raised = alert.raised
     minutes = int(WITHIN[raised.priority].total_seconds() // 60)
     return Incident(
@@ -50,5 +49,6 @@ def _incident(alert: Alert, look: Look, now: datetime) -> Incident:
         step=None,
         code=NobodyTold.code,
         message=f"Nobody was told of {alert.id} within {minutes} minutes. {look.failure or ''} {raised.text}",
-        seen_at=now,
+        # Of the day on which it was late, however long it stays so: it is one incident.
+        seen_at=alert.raised_at + WITHIN[raised.priority],
     )

@@ -26,6 +26,12 @@ def receiving(status: int = 200) -> Iterator[Receiver]:
         def do_POST(self) -> None:
             found.got.append((self.path, loads(self.rfile.read(int(self.headers["Content-Length"])))))
             self.send_response(found.status)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            found.got.append((self.path, None))
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

@@ -63,8 +63,8 @@ class LoadedFile:
 class Chosen:
     """What is wanted of each file. Texts that are `coded` stay codes into a dictionary, as they are stored.
 
-    A `glance` trusts the checksums of the pages that it reads, which is enough for what is looked up first and decides
-    nothing; the digest of the whole file is left to whoever reads the rows themselves.
+    A `glance` trusts the footer and the checksums of the pages that it reads, which is enough for what is looked up
+    first and decides nothing; the digest of the whole file is left to whoever reads the rows themselves.
     """
 
     columns: Sequence[str]

@@ -237,7 +237,7 @@ class Version:
         """As `Table.read`. Several threads may read at once.
 
         A `glance` compares the checksums of what it reads alone, not every byte of its files with their names: for
-        what is looked up before the rows themselves are read.
+        what is looked up, and decides nothing, before the rows themselves are read.
         """
         wanted = self._log.schema.names if columns is None else columns
         chosen = Chosen(wanted, symbols, coded, glance)

@@ -2,7 +2,7 @@
 
 from quant_pipelines.monitoring.alerts import Alert, UnknownAlert, acknowledge, alerts, judge
 from quant_pipelines.monitoring.decay import BadErrors, Decay, DecayLimits, SessionErrors, decay
-from quant_pipelines.monitoring.drift import Drift, NothingToCompare, distance, drift
+from quant_pipelines.monitoring.drift import Drift, NothingToCompare, drift
 from quant_pipelines.monitoring.incidents import Incident, incidents, record_incident
 from quant_pipelines.monitoring.prediction_errors import (
     PREDICTION_ERRORS,
@@ -60,7 +60,6 @@ __all__ = [
     "alerts",
     "by_session",
     "decay",
-    "distance",
     "drift",
     "errors_by_strategy",
     "errors_of",

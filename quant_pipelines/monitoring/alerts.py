@@ -1,7 +1,7 @@
 """Alerts: a metric beyond its limit, on record until it is within again (S2-88).
 
-One for each model and metric at a time. Everything about one stands in the journal: that it was raised, that somebody
-was told, who said that they know, and that it is over.
+One for each version and metric at a time. Everything about one stands in the journal: that it was raised, that
+somebody was told, who said that they know, and that it is over.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,11 +52,11 @@ class Acknowledged(Entry, frozen=True):
 
 
 class Over(Entry, frozen=True):
-    """The metric is within its limit again."""
+    """The metric is within its limit again, or the version does not serve any more and has no value."""
 
     alert: str
     session: Session
-    value: float
+    value: float | None
 
 
 RAISED, TOLD = Kind("alert_raised", Raised), Kind("alert_told", Told)
@@ -100,21 +100,27 @@ def alerts(journal: Journal) -> list[Alert]:
     return list(found.values())
 
 
-def judge(journal: Journal, market: str, readings: Iterable[Reading], limits: Iterable[Limit], *, actor: str) -> None:
-    """Raise an alert for what is beyond its limit, and end the one of what is within again.
+def judge(
+    journal: Journal, market: str, session: Session, readings: Sequence[Reading], limits: Iterable[Limit], *, actor: str
+) -> None:
+    """Raise an alert for what is beyond its limit, and end those of what is within again, or serves no more.
 
     A session that is not newer than the last one that had a word says nothing, nor does a reading without a value.
     """
     by_metric = {each.metric.name: each for each in limits}
-    last = {(each.raised.model, each.raised.metric): each for each in alerts(journal)}
+    last = {(each.raised.version, each.raised.metric): each for each in alerts(journal)}
+    serving = {each.version for each in readings}
+    for alert in last.values():
+        gone = alert.raised.model.startswith(f"{market}.") and alert.raised.version not in serving
+        if gone and alert.is_open and session > alert.raised.session:
+            _once(journal, OVER, Over(alert=alert.id, session=session, value=None), alert, actor)
     for reading in readings:
-        limit, model = by_metric[reading.metric], f"{market}.{reading.strategy}"
-        before = last.get((model, reading.metric))
+        limit, before = by_metric[reading.metric], last.get((reading.version, reading.metric))
         if reading.value is None or (before is not None and reading.session <= before.last_session):
             continue
         if before is None or not before.is_open:
             if reading.value > limit.most:
-                _raise(journal, _raised(model, reading, reading.value, limit), actor)
+                _raise(journal, _raised(f"{market}.{reading.strategy}", reading, reading.value, limit), actor)
         elif reading.value <= limit.most:
             over = Over(alert=before.id, session=reading.session, value=reading.value)
             _once(journal, OVER, over, before, actor)
@@ -127,10 +133,10 @@ def tell(journal: Journal, alert: Alert, *, actor: str) -> None:
 
 def acknowledge(journal: Journal, alert_id: str, *, person: str, why: str) -> Row:
     """Somebody knows of an open alert. The first who says so is on record; saying it again changes nothing."""
-    found = next((each for each in alerts(journal) if each.id == alert_id and each.is_open), None)
+    there = {each.id: each for each in alerts(journal) if each.is_open}
+    found = there.get(alert_id)
     if found is None:
-        known = ", ".join(each.id for each in alerts(journal) if each.is_open) or "none"
-        raise UnknownAlert(f"There is no open alert {alert_id!r}. Open are: {known}.")
+        raise UnknownAlert(f"There is no open alert {alert_id!r}. Open are: {', '.join(there) or 'none'}.")
     said = found.acknowledged or Acknowledged(alert=alert_id, person=person, why=why)
     return _once(journal, ACKNOWLEDGED, said, found, said.person)
 
@@ -152,7 +158,7 @@ def _after(alert: Alert, row: Row) -> Alert:
 def _raised(model: str, reading: Reading, value: float, limit: Limit) -> Raised:
     metric, session = limit.metric, session_key(reading.session)
     return Raised(
-        alert=f"{model}:{metric.name}:{session}",
+        alert=f"{reading.version}:{metric.name}:{session}",
         model=model,
         version=reading.version,
         metric=metric.name,

@@ -51,8 +51,8 @@ LATENCY_MS = Metric(
 DRIFT_SCORE = Metric(
     name="drift_score",
     priority=Priority.P2,
-    description="How far what the champion was given lately lies from what it was trained on: 0 for the same, 1 for "
-    "nothing in common, the mean over its columns.",
+    description="How much further what the champion was given lately lies from what it was trained on than as many "
+    "sessions of the training do: 0 for no further, 1 for nothing in common, over all of its columns.",
     advice="See which columns have moved; train again if the market has changed, mend the source if it has not.",
 )
 METRICS = (ACCURACY_DROP, LATENCY_MS, DRIFT_SCORE)

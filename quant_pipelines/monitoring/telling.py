@@ -5,7 +5,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from quant_pipelines.monitoring.alerts import Alert, alerts, tell
 from quant_pipelines.monitoring.readings import WITHIN
 
 _TIMEOUT_SECONDS = 10.0
+_LONGEST = timedelta(days=3650)
 Send = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
@@ -53,7 +55,7 @@ class Teller:
         failure = None
         try:
             if due:
-                self.send([message(each, now) for each in due])
+                self.send([message(each) for each in due])
         except NobodyTold as error:
             failure, due = str(error), []
         for each in due:
@@ -83,11 +85,11 @@ def is_late(alert: Alert, now: datetime) -> bool:
     return untold and now - alert.raised_at > WITHIN[alert.raised.priority]
 
 
-def message(alert: Alert, now: datetime) -> dict[str, Any]:
+def message(alert: Alert) -> dict[str, Any]:
     """The alert as Prometheus' Alertmanager takes it; other receivers read the same words."""
     raised = alert.raised
-    # Alertmanager takes for over what is not told again in time: until after the next time at least.
-    ends = alert.over_at or now + 2 * WITHIN[raised.priority]
+    # Alertmanager takes for over what has come to its end, and one that somebody knows of is not told again.
+    ends = alert.over_at or alert.raised_at + _LONGEST
     return {
         "labels": {
             "alertname": raised.metric,
@@ -102,21 +104,30 @@ def message(alert: Alert, now: datetime) -> dict[str, Any]:
     }
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """What is sent on elsewhere was not taken: it would arrive as a question without the alerts."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """No other request follows."""
+
+
 def sender_to(url: str) -> Send:
     """POST the messages as one JSON list. The URL may be a secret, so only its host is ever told."""
+    opener = urllib.request.build_opener(_NoRedirects)
 
     def send(messages: Sequence[Mapping[str, Any]]) -> None:
         request = urllib.request.Request(  # noqa: S310 - the address is the operator's own setting
             url, json.dumps(messages).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+            with opener.open(request, timeout=_TIMEOUT_SECONDS):
                 return
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, HTTPException) as error:
             reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
-            raise NobodyTold(
-                f"{urlsplit(url).hostname} did not take {len(messages)} alerts: {reason}. They are sent again until it "
-                "does; check QP_ALERT_URL and what listens there."
-            ) from error
+        # Not from the error: it may have the URL in it.
+        raise NobodyTold(
+            f"{urlsplit(url).hostname} did not take {len(messages)} alerts: {reason}. They are sent again until it "
+            "does; check QP_ALERT_URL and what listens there."
+        )
 
     return send

@@ -1,10 +1,11 @@
-"""What is read of a strategy's champion after a session: is it still right, fast, and given what it knows? (S2-87)"""
+"""What is read of the champions after a session: are they still right, fast, and given what they know? (S2-87)"""
 
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from quant_pipelines.arrays import SESSION, SESSION_TYPE
 from quant_pipelines.calendars import Session, session_key
 from quant_pipelines.deployment import live_on, recorded
+from quant_pipelines.errors import QuantPipelinesError
 from quant_pipelines.evaluation.evidence import Evidence
 from quant_pipelines.journal import Journal
 from quant_pipelines.lake import Lake, Window
@@ -21,14 +23,26 @@ from quant_pipelines.lake.schemas import TableSchema
 from quant_pipelines.markets import Market
 from quant_pipelines.monitoring import ACCURACY_DROP, DRIFT_SCORE, LATENCY_MS, PREDICTION_ERRORS, Reading, drift
 from quant_pipelines.predictions.schema import LINEAGE, PREDICTIONS, STRATEGY, VERSION
-from quant_pipelines.snapshots import Document, SnapshotStore, UnknownSnapshot, load
+from quant_pipelines.snapshots import Document, SnapshotArrays, SnapshotStore, UnknownSnapshot, load
 
-# So many rows of a training say what it saw; they are taken at equal distances.
+# So many rows say what a training saw, and as many what was given lately.
 MOST_ROWS = 20_000
-_FURTHEST, _SPARE = 5, 3
+# Parts of a training that are compared with all of it, to know what is usual.
+PARTS = 12
+_FEWEST_PARTS, _FURTHEST, _SPARE = 3, 5, 3
 _RESOLVES, _VALUE, _SCORE = "resolves", "value", "score"
 _MEASURE = "direction_accuracy"
 Rows = NDArray[np.float32]
+Samples = NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """One of each metric and champion, and what could not be read."""
+
+    found: tuple[Reading, ...]
+    failures: tuple[QuantPipelinesError, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,31 +55,50 @@ class Watch:
     snapshots: SnapshotStore
     sessions: int
 
-    def readings(self, strategy: str, session: Session, response_ms: Sequence[float]) -> list[Reading]:
-        """One of each metric; none where nothing was live at the session."""
-        live = live_on(self.journal, f"{self.market.name}.{strategy}", session)
-        if live.champion is None:
-            return []
-        seen = _Seen(self, strategy, f"{live.model}/{live.champion.version.number}", session)
-        decided = None if live.champion.decision is None else recorded(self.journal, live.champion.decision)
-        evidence = None if decided is None else decided[1].evidence
-        found = {
-            ACCURACY_DROP.name: self._accuracy_drop(seen, evidence),
-            LATENCY_MS.name: _slowest(response_ms),
-            DRIFT_SCORE.name: self._drift(seen, evidence),
-        }
-        return [
-            Reading(session=session, strategy=strategy, metric=name, version=seen.version, **vars(each))
-            for name, each in found.items()
-        ]
+    def readings(
+        self, strategies: Sequence[str], session: Session, response_ms: Mapping[str, Sequence[float]]
+    ) -> Readings:
+        """Of every strategy that had a champion at the session. What cannot be read of one keeps nobody from the
+        others: its reading says why."""
+        errors = self._recent(PREDICTION_ERRORS, (STRATEGY, VERSION, _SCORE, _VALUE, _RESOLVES), session)
+        given = self._recent(PREDICTIONS, (STRATEGY, VERSION, LINEAGE), session)
+        given = given.group_by([SESSION, STRATEGY, VERSION, LINEAGE], use_threads=False).aggregate([])
+        found: list[Reading] = []
+        failures: list[QuantPipelinesError] = []
+        for strategy in strategies:
+            live = live_on(self.journal, f"{self.market.name}.{strategy}", session)
+            if live.champion is None:
+                continue
+            version, decision = f"{live.model}/{live.champion.version.number}", live.champion.decision
+            asked = _Asked(strategy, version, session, self._evidence(decision))
+            for metric, read in self._metrics(asked, errors, given, response_ms.get(strategy, ())).items():
+                try:
+                    each = read()
+                except QuantPipelinesError as error:
+                    each = _Read.nothing(0, f"It could not be read: {error}")
+                    failures.append(error)
+                found.append(Reading(session=session, strategy=strategy, metric=metric, version=version, **vars(each)))
+        return Readings(found=tuple(found), failures=tuple(failures))
 
-    def _accuracy_drop(self, seen: "_Seen", evidence: Evidence | None) -> "_Read":
+    def _metrics(
+        self, asked: "_Asked", errors: pa.Table, given: pa.Table, response_ms: Sequence[float]
+    ) -> Mapping[str, "Callable[[], _Read]"]:
+        return {
+            ACCURACY_DROP.name: lambda: self._accuracy_drop(asked, _of(errors, asked)),
+            LATENCY_MS.name: lambda: _slowest(response_ms),
+            DRIFT_SCORE.name: lambda: self._drift(asked, _of(given, asked)),
+        }
+
+    def _evidence(self, decision: str | None) -> Evidence | None:
+        found = None if decision is None else recorded(self.journal, decision)
+        return None if found is None else found[1].evidence
+
+    def _accuracy_drop(self, asked: "_Asked", rows: pa.Table) -> "_Read":
         """By the measure of the holdout, on errors that were known at the session."""
-        measure = None if evidence is None else evidence.candidate.measures.get(_MEASURE)
+        measure = None if asked.evidence is None else asked.evidence.candidate.measures.get(_MEASURE)
         if measure is None or measure.value is None:
-            return _Read.nothing(0, f"No decision about {seen.version} has a {_MEASURE} to compare with.")
-        rows = seen.rows(PREDICTION_ERRORS)
-        rows = rows.filter(pc.less_equal(rows[_RESOLVES], pa.scalar(seen.session, SESSION_TYPE)))
+            return _Read.nothing(0, f"No decision about {asked.version} has a {_MEASURE} to compare with.")
+        rows = rows.filter(pc.less_equal(rows[_RESOLVES], pa.scalar(asked.session, SESSION_TYPE)))
         sessions = sorted(rows[SESSION].unique().to_pylist())[-self.sessions :]
         if len(sessions) < self.sessions:
             return _Read.nothing(len(sessions), f"{len(sessions)} sessions have errors, {self.sessions} are needed.")
@@ -79,19 +112,28 @@ class Watch:
         told += f"predictions pointed the right way, {measure.value:.1%} in the holdout."
         return _Read(value=measure.value - lately, observations=len(sessions), about=told)
 
-    def _drift(self, seen: "_Seen", evidence: Evidence | None) -> "_Read":
+    def _drift(self, asked: "_Asked", rows: pa.Table) -> "_Read":
         """What the version was given at its last sessions against its training rows, as the model sees both."""
-        if evidence is None:
-            return _Read.nothing(0, f"No decision about {seen.version} says what it was trained on.")
-        rows = seen.rows(PREDICTIONS)
-        asked = sorted({(each[SESSION], each[LINEAGE]) for each in rows.select([SESSION, LINEAGE]).to_pylist()})
-        given = [found for each in asked[-self.sessions :] if (found := self._given(*each)) is not None]
+        if asked.evidence is None:
+            return _Read.nothing(0, f"No decision about {asked.version} says what it was trained on.")
+        pairs = sorted((each[SESSION], each[LINEAGE]) for each in rows.to_pylist())
+        given = [found for each in pairs[-self.sessions :] if (found := self._given(*each)) is not None]
         if len(given) < self.sessions:
             return _Read.nothing(len(given), f"{len(given)} sessions have an inference, {self.sessions} are needed.")
-        document = self.snapshots.document(evidence.snapshot_id)
-        found = drift(self._learned_from(document), np.concatenate(given), document.recipe.columns)
+        document = self.snapshots.document(asked.evidence.snapshot_id)
+        trained = load(self.snapshots, document)
+        learned, parts = trained.part("train"), parts_of(trained, self.sessions)
+        if len(parts) < _FEWEST_PARTS:
+            told = f"Its training has {len(parts)} parts of {self.sessions} sessions, {_FEWEST_PARTS} are needed."
+            return _Read.nothing(len(given), told)
+        drawn = _Drawn(trained, document)
+        lately = np.concatenate(given)
+        found = drift(
+            drawn.rows(learned), [drawn.rows(each) for each in parts], _drawn(lately, document), trained.columns
+        )
         furthest = ", ".join(f"{name} {value:.2f}" for name, value in found.furthest(_FURTHEST))
-        return _Read(value=found.score, observations=len(given), about=f"The columns that moved most: {furthest}.")
+        told = f"As many sessions of the training lie {found.usual:.2f} from all of it. Moved most: {furthest}."
+        return _Read(value=found.score, observations=len(given), about=told)
 
     def _given(self, session: Session, inference: str) -> Rows | None:
         """The rows of an inference; none where it was not kept."""
@@ -101,30 +143,53 @@ class Watch:
             return None
         return arrays.panel(arrays.axis[arrays.session[arrays.samples]] == np.datetime64(session, "us"))
 
-    def _learned_from(self, document: Document) -> Rows:
-        arrays = load(self.snapshots, document)
-        samples = arrays.part("train")
-        return arrays.panel(samples[:: -(-samples.size // MOST_ROWS)])
+    def _recent(self, schema: TableSchema, columns: Sequence[str], session: Session) -> pa.Table:
+        """Rows of more sessions than are needed, since some have none."""
+        names = [SESSION, *columns]
+        table = self.lake.stored(self.market.name, schema.name)
+        if table is None:
+            return schema.arrow.empty_table().select(names)
+        first = self.market.sessions_calendar.offset(session, -_SPARE * self.sessions)
+        return table.read(Window(first, session), columns=names)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A version that serves, and the session after which it is looked at."""
+def parts_of(arrays: SnapshotArrays, sessions: int) -> list[Samples]:
+    """Parts of the training, each of so many sessions side by side, spread over all of it."""
+    learned = arrays.part("train")
+    place = arrays.session[arrays.samples[learned]]
+    there = np.unique(place)
+    begins = np.arange(0, there.size - sessions + 1, sessions)
+    chosen = begins[:: max(1, -(-begins.size // PARTS))]
+    return [learned[(place >= there[begin]) & (place <= there[begin + sessions - 1])] for begin in chosen]
 
-    watch: Watch
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A champion, the session after which it is looked at, and what its decision saw."""
+
     strategy: str
     version: str
     session: Session
+    evidence: Evidence | None
 
-    def rows(self, schema: TableSchema) -> pa.Table:
-        """Its rows, of more sessions than are needed: some have none."""
-        market = self.watch.market
-        first = market.sessions_calendar.offset(self.session, -_SPARE * self.watch.sessions)
-        table = self.watch.lake.stored(market.name, schema.name)
-        if table is None:
-            return schema.arrow.empty_table()
-        rows = table.read(Window(first, self.session))
-        return rows.filter(pc.and_(pc.equal(rows[STRATEGY], self.strategy), pc.equal(rows[VERSION], self.version)))
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Rows of a training, as many as are looked at."""
+
+    arrays: SnapshotArrays
+    document: Document
+
+    def rows(self, samples: Samples) -> Rows:
+        return self.arrays.panel(_drawn(samples, self.document))
+
+
+def _drawn(rows: NDArray[T], document: Document) -> NDArray[T]:
+    """Not at equal distances: rows lie by session and symbol, so that would be a few symbols again and again."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    chance = np.random.default_rng(int(document.id[:16], 16))
+    return rows[np.sort(chance.choice(len(rows), MOST_ROWS, replace=False))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +203,10 @@ class _Read:
     @classmethod
     def nothing(cls, observations: int, why: str) -> "_Read":
         return cls(value=None, observations=observations, about=why)
+
+
+def _of(rows: pa.Table, asked: _Asked) -> pa.Table:
+    return rows.filter(pc.and_(pc.equal(rows[STRATEGY], asked.strategy), pc.equal(rows[VERSION], asked.version)))
 
 
 def _slowest(response_ms: Sequence[float]) -> _Read:

@@ -6,9 +6,11 @@ import pytest
 from assets.keys import MODEL_MONITORING, PREDICTIONS
 from quant_pipelines.lake import Window
 from quant_pipelines.monitoring import MODEL_MONITORING as TABLE
-from quant_pipelines.monitoring import PREDICTION_ERRORS, alerts, distance
+from quant_pipelines.monitoring import PREDICTION_ERRORS, alerts, drift
 from quant_pipelines.predictions import PREDICTIONS as PREDICTED
+from quant_pipelines.predictions.watching import PARTS, parts_of
 from quant_pipelines.snapshots import load
+from tests.governed import STRATEGIES, failure_of
 
 RECENT = 3
 
@@ -41,7 +43,7 @@ def test_each_scoring_is_followed_by_a_reading_of_each_metric(served):
     assert found["latency_ms"]["value"] == max(
         row.data["response_ms"] for row in served.latest(PREDICTIONS)["served"].records
     )
-    assert "The columns that moved most: " in found["drift_score"]["about"]
+    assert "Moved most: " in found["drift_score"]["about"]
     shown = served.latest(MODEL_MONITORING)
     assert shown["drift_score_easy"] == found["drift_score"]["value"]
     assert {row.data["most"] for row in shown["readings"].records} == {0.05, 1000, 0.3}
@@ -69,7 +71,7 @@ def test_accuracy_is_that_of_the_holdout_less_that_of_errors_that_were_known_by_
     assert found["observations"] == RECENT
 
 
-def test_drift_is_between_what_was_trained_on_and_what_was_given_at_the_last_sessions(served):
+def test_drift_is_between_what_was_given_at_the_last_sessions_and_what_was_trained_on(served):
     """S2-87."""
     store = served.resources["snapshots"].open()
     lake = served.resources["lake"].open()
@@ -79,9 +81,25 @@ def test_drift_is_between_what_was_trained_on_and_what_was_given_at_the_last_ses
     given = np.concatenate([load(store, store.document(each)).panel() for each in ids])
     (decided,) = served.resources["journal"].open().rows(kind="decision")
     trained = load(store, store.document(decided.payload["evidence"]["snapshot_id"]))
-    learned = trained.panel(trained.part("train"))
-    columns = [distance(learned[:, at], given[:, at]) for at in range(learned.shape[1])]
-    assert read(served, -5)["drift_score"]["value"] == pytest.approx(np.mean(columns))
+    learned, parts = trained.part("train"), parts_of(trained, RECENT)
+    found = drift(trained.panel(learned), [trained.panel(each) for each in parts], given, trained.columns)
+    assert read(served, -5)["drift_score"]["value"] == pytest.approx(found.score)
+    assert f"lie {found.usual:.2f} from all of it" in read(served, -5)["drift_score"]["about"]
+
+
+def test_parts_of_a_training_are_whole_sessions_side_by_side_and_spread_over_it(governed):
+    scene = governed.scene
+    arrays = load(scene.store, scene.builder().build(STRATEGIES["easy"], scene.sessions[-1]).document)
+    place = arrays.session[arrays.samples]
+    learned = arrays.part("train")
+    for sessions in (1, 3, 20, 500):
+        parts = parts_of(arrays, sessions)
+        assert len(parts) <= PARTS
+        seen = [np.unique(place[each]) for each in parts]
+        assert all(each.size == sessions for each in seen)
+        assert all(np.isin(each, learned).all() for each in parts)
+        assert len(np.concatenate([*seen, np.empty(0)])) == len({*np.concatenate([*seen, np.empty(0)])}), "none twice"
+        assert all(each.size == np.isin(place[learned], there).sum() for each, there in zip(parts, seen, strict=True))
 
 
 def test_what_is_beyond_its_limit_is_an_alert_and_a_failed_check_and_is_over_when_it_is_within_again(served):
@@ -92,7 +110,7 @@ def test_what_is_beyond_its_limit_is_an_alert_and_a_failed_check_and_is_over_whe
     checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
     assert [checks[name].passed for name in ("drift_score", "latency_ms")] == [False, False]
     assert "1 of them beyond 0.0001" in checks["drift_score"].description
-    assert {"tiny.easy:drift_score:" + served.at(-4), "tiny.easy:latency_ms:" + served.at(-4)} <= {
+    assert {"tiny.easy/1:drift_score:" + served.at(-4), "tiny.easy/1:latency_ms:" + served.at(-4)} <= {
         each.id for each in raised(served)
     }
     served.limits(drift_score=1, latency_ms=1e6, accuracy_drop=1)
@@ -106,6 +124,21 @@ def test_what_is_read_of_an_older_session_alarms_nobody(served):
     assert served.run("predict_tiny", served.at(-6)).success
     assert read(served, -6)["latency_ms"]["value"] > 0.001
     assert raised(served) == before
+
+
+def test_what_cannot_be_read_says_why_is_told_and_keeps_nobody_from_the_rest(served):
+    """S2-106: the snapshot that it was trained on is damaged; the other metrics are read, and the run fails."""
+    store = served.resources["snapshots"].open()
+    (decided,) = served.resources["journal"].open().rows(kind="decision")
+    document = store.document(decided.payload["evidence"]["snapshot_id"])
+    (store.local.root / "documents" / f"{document.id}.json").write_bytes(b"rubbish")
+    served.limits(latency_ms=0.001)
+    assert "rubbish" not in failure_of(served.run("watch", served.at(-5))).description
+    found = read(served, -5)
+    assert found["drift_score"]["value"] is None
+    assert found["drift_score"]["about"].startswith("It could not be read: ")
+    assert found["accuracy_drop"]["value"] is not None
+    assert [each.raised.metric for each in raised(served) if each.is_open and each.raised.value > 0.001] != []
 
 
 def test_where_nothing_is_live_nothing_is_read(governed):

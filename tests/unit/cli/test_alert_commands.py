@@ -27,26 +27,26 @@ def scene(tmp_path, monkeypatch):
             )
             for metric, value in ((ACCURACY_DROP, drop), (DRIFT_SCORE, drifted))
         ]  # fmt: skip
-        judge(journal, "tiny", readings, LIMITS, actor="a test")
+        judge(journal, "tiny", readings[0].session, readings, LIMITS, actor="a test")
     return commands
 
 
 def test_open_alerts_are_told_with_what_was_read_and_what_to_do(scene):
     """S2-35."""
     text = scene.answer("alerts", "list")
-    assert "P1  tiny.easy:accuracy_drop:2024-06-03  nobody was told" in text
+    assert "P1  tiny.easy/1:accuracy_drop:2024-06-03  nobody was told" in text
     assert "is 0.2 at 2024-06-03, at most 0.05 is expected. So it was. Look at `prediction_errors`" in text
     assert "1 of 1 open alerts." in text
     both = scene.answer("alerts", "list", "--all")
-    assert "P2  tiny.easy:drift_score:2024-06-03  nobody was told, over since 2024-06-03 12:00 UTC" in both
+    assert "P2  tiny.easy/1:drift_score:2024-06-03  nobody was told, over since 2024-06-03 12:00 UTC" in both
 
 
 def test_who_knows_goes_on_record_and_a_name_that_is_none_lists_those_there_are(scene):
     told = scene.answer(
-        "alerts", "acknowledge", "tiny.easy:accuracy_drop:2024-06-03", "--as", "Ada", "--why", "I look into it"
+        "alerts", "acknowledge", "tiny.easy/1:accuracy_drop:2024-06-03", "--as", "Ada", "--why", "I look into it"
     )
-    assert "Ada knows of tiny.easy:accuracy_drop:2024-06-03." in told
+    assert "Ada knows of tiny.easy/1:accuracy_drop:2024-06-03." in told
     assert "Ada knows" in scene.answer("alerts", "list")
-    _, error = scene("alerts", "acknowledge", "tiny.easy:drift_score:2024-06-03", "--as", "Ada", "--why", "why not")
+    _, error = scene("alerts", "acknowledge", "tiny.easy/1:drift_score:2024-06-03", "--as", "Ada", "--why", "why not")
     assert error.code == "QP119"
-    assert "Open are: tiny.easy:accuracy_drop:2024-06-03" in str(error)
+    assert "Open are: tiny.easy/1:accuracy_drop:2024-06-03" in str(error)

@@ -1,7 +1,9 @@
 """Alerts: raised once, told in time, told again until somebody knows, and told that they are over."""
 
+import socket
+import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +22,6 @@ from quant_pipelines.monitoring import (
     WITHIN,
     Limit,
     NobodyTold,
-    Priority,
     Reading,
     Teller,
     UnknownAlert,
@@ -77,6 +78,11 @@ def reading(metric: str, value: float | None, day: int = 0, strategy: str = "s")
     )  # fmt: skip
 
 
+def read(journal: Journal, readings: list[Reading], market: str = "m") -> None:
+    session = max(each.session for each in readings)
+    judge(journal, market, session, readings, LIMITS, actor="test")
+
+
 @contextmanager
 def journal_of(clock):
     with TemporaryDirectory() as folder:
@@ -128,7 +134,7 @@ def test_whatever_goes_beyond_its_limit_reaches_a_person_in_time(days, away, jit
             clock.at = began = NOON + timedelta(days=day)
             for metric, times, after in sorted(found, key=lambda each: each[2]):
                 clock.at = began + timedelta(seconds=after)
-                judge(journal, "m", [reading(metric, times * MOST[metric], day)], LIMITS, actor="test")
+                read(journal, [reading(metric, times * MOST[metric], day)])
                 beyond = times * MOST[metric] > MOST[metric]
                 if beyond and not is_open.get(metric):
                     raised_at[metric, day] = clock.at
@@ -138,7 +144,7 @@ def test_whatever_goes_beyond_its_limit_reaches_a_person_in_time(days, away, jit
             while clock.at < until:
                 clock.at += timedelta(seconds=next(seconds, 60))
                 last = teller.look(last).last
-        told = {f"m.s:{metric}:{FIRST + timedelta(days=day):%Y-%m-%d}": (metric, at)
+        told = {f"m.s/1:{metric}:{FIRST + timedelta(days=day):%Y-%m-%d}": (metric, at)
                 for (metric, day), at in raised_at.items()}  # fmt: skip
         assert {name for _, name, _ in receiver.got} == told.keys(), "nobody hears of what is within its limit"
         for name, (metric, at) in told.items():
@@ -157,7 +163,7 @@ def test_an_open_alert_is_told_again_as_often_as_its_priority_asks_and_no_more_o
     journal, clock, metric
 ):
     """S1-15."""
-    judge(journal, "m", [reading(metric.name, 2 * MOST[metric.name])], LIMITS, actor="test")
+    read(journal, [reading(metric.name, 2 * MOST[metric.name])])
     receiver = Person(clock)
     teller = Teller(journal=journal, send=receiver, clock=clock, actor="test")
     found = looks(teller, clock, 45)
@@ -170,17 +176,42 @@ def test_an_open_alert_is_told_again_as_often_as_its_priority_asks_and_no_more_o
     assert acknowledge(journal, alert.id, person="Bob", why="me too") == said, "the first who says so is on record"
     looks(teller, clock, 45, found[-1].last)
     assert receiver.times(alert.id) == times
-    judge(journal, "m", [reading(metric.name, 0.0, day=1)], LIMITS, actor="test")
+    read(journal, [reading(metric.name, 0.0, day=1)])
     looks(teller, clock, 20)
     assert len(receiver.times(alert.id, "over")) == 1, "that it is over is told once"
     with pytest.raises(UnknownAlert, match="Open are: none"):
         acknowledge(journal, alert.id, person="Ada", why="again")
 
 
+def version(number: int, *readings: Reading) -> list[Reading]:
+    return [replace(each, version=f"m.s/{number}") for each in readings]
+
+
+def test_an_alert_ends_with_its_version_and_the_next_one_has_its_own(journal):
+    """After a roll-back or a promotion the new champion has no value for some sessions."""
+    read(journal, version(1, reading("accuracy_drop", 0.5)))
+    read(journal, version(2, reading("accuracy_drop", None, day=1), reading("latency_ms", 5000, day=1)))
+    read(journal, version(2, reading("accuracy_drop", 0.5, day=2), reading("latency_ms", 5000, day=2)))
+    assert [(each.id, each.over and each.over.value, each.is_open) for each in alerts(journal)] == [
+        ("m.s/1:accuracy_drop:2024-06-03", None, False),
+        ("m.s/2:latency_ms:2024-06-04", None, True),
+        ("m.s/2:accuracy_drop:2024-06-05", None, True),
+    ]
+
+
+def test_where_nothing_serves_any_more_alerts_are_over_and_other_markets_keep_theirs(journal):
+    for market in ("m", "n"):
+        read(journal, [replace(reading("drift_score", 0.9), version=f"{market}.s/1")], market=market)
+    judge(journal, "m", FIRST, [], LIMITS, actor="test")
+    assert [each.is_open for each in alerts(journal)] == [True, True], "not in the session in which they began"
+    judge(journal, "m", FIRST + timedelta(days=1), [], LIMITS, actor="test")
+    assert [each.is_open for each in alerts(journal)] == [False, True]
+
+
 def test_one_alert_stands_for_as_long_as_its_metric_is_beyond(journal):
     """S2-88."""
     for day, value in enumerate((0.06, 0.2, None, 0.05, 0.04, 0.07)):
-        judge(journal, "m", [reading("accuracy_drop", value, day)], LIMITS, actor="test")
+        read(journal, [reading("accuracy_drop", value, day)])
     assert [(each.raised.session.day, each.over and each.over.session.day) for each in alerts(journal)] == [
         (3, 6),
         (8, None),
@@ -189,32 +220,33 @@ def test_one_alert_stands_for_as_long_as_its_metric_is_beyond(journal):
 
 
 def test_exactly_the_limit_is_allowed_and_a_number_that_could_not_be_read_says_nothing(journal):
-    judge(journal, "m", [reading("drift_score", 0.3), reading("latency_ms", None)], LIMITS, actor="test")
+    read(journal, [reading("drift_score", 0.3), reading("latency_ms", None)])
     assert alerts(journal) == []
 
 
 def test_the_first_word_about_a_session_stands_and_older_sessions_say_nothing(journal):
-    judge(journal, "m", [reading("drift_score", 0.9, day=3)], LIMITS, actor="test")
+    read(journal, [reading("drift_score", 0.9, day=3)])
     for day, value in ((3, 0.1), (3, 0.95), (1, 0.1)):
-        judge(journal, "m", [reading("drift_score", value, day=day)], LIMITS, actor="test")
+        read(journal, [reading("drift_score", value, day=day)])
     (alert,) = alerts(journal)
     assert (alert.is_open, alert.raised.value) == (True, 0.9)
 
 
 def test_strategies_and_markets_have_alerts_of_their_own(journal):
     for market in ("m", "n"):
-        judge(journal, market, [reading("drift_score", 0.9, strategy=name) for name in "ab"], LIMITS, actor="test")
+        both = [reading("drift_score", 0.9, strategy=name) for name in "ab"]
+        read(journal, [replace(each, version=f"{market}.{each.strategy}/1") for each in both], market=market)
     assert [each.raised.model for each in alerts(journal)] == ["m.a", "m.b", "n.a", "n.b"]
 
 
 def test_what_was_over_before_anybody_could_be_told_is_told_once(journal, clock):
     receiver = Person(clock, away=[(timedelta(0), timedelta(minutes=10))])
     teller = Teller(journal=journal, send=receiver, clock=clock, actor="test")
-    judge(journal, "m", [reading("accuracy_drop", 0.5)], LIMITS, actor="test")
+    read(journal, [reading("accuracy_drop", 0.5)])
     found = looks(teller, clock, 7)
     assert [len(each.late) for each in found] == [0, 0, 0, 0, 0, 0, 1, 1], "after five minutes it is late"
     assert {each.failure for each in found} == {"away"}
-    judge(journal, "m", [reading("accuracy_drop", 0.0, day=1)], LIMITS, actor="test")
+    read(journal, [reading("accuracy_drop", 0.0, day=1)])
     looks(teller, clock, 30)
     assert [status for _, _, status in receiver.got] == ["over"]
 
@@ -222,7 +254,7 @@ def test_what_was_over_before_anybody_could_be_told_is_told_once(journal, clock)
 def test_who_has_forgotten_when_it_told_last_looks_into_the_journal(journal, clock):
     receiver = Person(clock)
     teller = Teller(journal=journal, send=receiver, clock=clock, actor="test")
-    judge(journal, "m", [reading("drift_score", 0.9)], LIMITS, actor="test")
+    read(journal, [reading("drift_score", 0.9)])
     for _ in range(10):
         teller.look({})
         clock.at += BETWEEN_LOOKS
@@ -231,22 +263,22 @@ def test_who_has_forgotten_when_it_told_last_looks_into_the_journal(journal, clo
 
 def test_alerts_are_posted_as_an_alertmanager_takes_them(journal, clock):
     """S1-14, S1-45."""
-    judge(journal, "m", [reading("accuracy_drop", 0.5)], LIMITS, actor="test")
+    read(journal, [reading("accuracy_drop", 0.5)])
     with receiving() as receiver:
         Teller(journal=journal, send=sender_to(receiver.url), clock=clock, actor="test").look({})
     ((path, (sent,)),) = receiver.got
     assert path == "/api/v2/alerts?key=secret"
     assert sent["labels"] == {
         "alertname": "accuracy_drop", "severity": "P1", "route": "P1", "model": "m.s",
-        "alert": "m.s:accuracy_drop:2024-06-03",
+        "alert": "m.s/1:accuracy_drop:2024-06-03",
     }  # fmt: skip
     starts, ends = (datetime.fromisoformat(sent[name]) for name in ("startsAt", "endsAt"))
     assert starts == NOON
-    assert ends > NOON + WITHIN[Priority.P1], "it is not over before it is told again"
+    assert ends > NOON + timedelta(days=365), "it is over when we say so, also if somebody knows and is not told again"
 
 
 def test_a_receiver_that_refuses_or_is_not_there_is_named_without_its_secret(journal, clock):
-    judge(journal, "m", [reading("accuracy_drop", 0.5)], LIMITS, actor="test")
+    read(journal, [reading("accuracy_drop", 0.5)])
     with receiving(500) as receiver:
         refused = Teller(journal=journal, send=sender_to(receiver.url), clock=clock, actor="test").look({})
     gone = Teller(journal=journal, send=sender_to(receiver.url), clock=clock, actor="test").look({})
@@ -254,3 +286,32 @@ def test_a_receiver_that_refuses_or_is_not_there_is_named_without_its_secret(jou
     assert "127.0.0.1 did not take 1 alerts: URLError" in gone.failure
     assert "secret" not in refused.failure + gone.failure
     assert alerts(journal)[0].told_at is None
+
+
+def test_what_is_sent_on_elsewhere_was_not_taken(journal, clock):
+    """A redirected POST becomes a question without the alerts."""
+    read(journal, [reading("accuracy_drop", 0.5)])
+    with receiving(302) as receiver:
+        look = Teller(journal=journal, send=sender_to(receiver.url), clock=clock, actor="test").look({})
+    assert "HTTP 302" in look.failure
+    assert (len(receiver.got), alerts(journal)[0].told_at) == (1, None)
+
+
+def test_a_receiver_that_speaks_something_else_did_not_take_them(journal, clock):
+    read(journal, [reading("accuracy_drop", 0.5)])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def greet():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+                connection.recv(4096)
+
+        other = threading.Thread(target=greet)
+        other.start()
+        look = Teller(
+            journal=journal, send=sender_to(f"http://127.0.0.1:{port}/secret"), clock=clock, actor="test"
+        ).look({})
+        other.join()
+    assert "127.0.0.1 did not take 1 alerts: BadStatusLine" in look.failure

@@ -18,7 +18,7 @@ from sensors.alerts import tell_alerts
 from tests.receivers import receiving
 
 PROJECT = Path(__file__).parents[3]
-ALERT = "tiny.easy:accuracy_drop:2024-06-03"
+ALERT = "tiny.easy/1:accuracy_drop:2024-06-03"
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def read(value: float, *, ago: timedelta = timedelta(0), day: int = 3) -> Journa
         session=datetime(2024, 6, day), strategy="easy", metric=ACCURACY_DROP.name, version="tiny.easy/1", value=value,
         observations=20, about="So it was.",
     )  # fmt: skip
-    judge(journal, "tiny", [reading], [Limit(metric=ACCURACY_DROP, most=0.05)], actor="a test")
+    judge(journal, "tiny", reading.session, [reading], [Limit(metric=ACCURACY_DROP, most=0.05)], actor="a test")
     return journal
 
 
@@ -94,10 +94,10 @@ def test_whom_nobody_could_tell_in_time_is_an_incident_once(receiver, home):
     tick(home)
     (found,) = incidents(lake).to_pylist()
     assert found["code"] == "QP332"
-    assert "Nobody was told of tiny.easy:accuracy_drop:2024-06-05 within 5 minutes" in found["message"]
+    assert "Nobody was told of tiny.easy/1:accuracy_drop:2024-06-05 within 5 minutes" in found["message"]
     assert "secret" not in found["message"]
     receiver.status = 200
-    assert tick(home)[0] == f"Told: {ALERT}, tiny.easy:accuracy_drop:2024-06-05."
+    assert tick(home)[0] == f"Told: {ALERT}, tiny.easy/1:accuracy_drop:2024-06-05."
     assert all(each.told_at for each in alerts(journal))
 
 

@@ -205,3 +205,26 @@ def test_nobody_else_reads_the_clock():
         and node.func.value.id in {"datetime", "date"}
     }
     assert readers == {"quant_pipelines/clock.py"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hooks.example.org/TOPSECRET",
+        "ftp://example.org/TOPSECRET",
+        "http://hook:TOPSECRET@example.org/x",
+        "http://example.org/TOP SECRET",
+        "http://example.org:many/TOPSECRET",
+        "http:///TOPSECRET",
+    ],
+)
+def test_an_address_that_alerts_cannot_be_sent_to_is_refused_without_being_told(url, monkeypatch):
+    monkeypatch.setenv("QP_ALERT_URL", url)
+    with pytest.raises(ValidationError, match="QP_ALERT_URL must be http") as refused:
+        Settings()
+    assert "SECRET" not in str(refused.value)
+
+
+def test_an_address_for_alerts_is_no_part_of_what_settings_tell(monkeypatch):
+    monkeypatch.setenv("QP_ALERT_URL", "https://example.org/hooks/TOPSECRET")
+    assert "TOPSECRET" not in repr(Settings())
