@@ -147,7 +147,7 @@ def quantised(kind: str, panel: Panel) -> None:
     print(f"{times[0]:.1f} us a row, quantised {times[1]:.1f}; ", end="")
     print(f"correlation {np.corrcoef(exact, near)[0, 1]:.6f}, ", end="")
     print(f"largest change {np.abs(near - exact).max() / exact.std():.3f} of the spread of predictions")
-    verdict(f"the file of {kind}, plain over quantised", sizes[0] / sizes[1], 2.5, at_least=True)
+    verdict(f"the file of {kind}, plain over quantised", sizes[0] / sizes[1], 2, at_least=True)
 
 
 def main() -> None:

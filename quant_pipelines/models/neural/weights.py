@@ -1,10 +1,12 @@
 """A learner at rest: one safetensors file, taken only where it is exactly what the net asks for.
 
-Quantised, its matrices are whole numbers of 8 bits, with a scale for each row: what one of them is worth there. Biases,
-norms and the scale of the target stay as they are.
+Quantised, its matrices are whole numbers of 8 bits, with a scale for each row: what one of them is worth there. A row
+is what one output reads: it lies along all axes but the first, or along the one that a module names its `input_axis`. A
+row of one value would take more room with a scale, so those stay as they are: biases, norms, the scale of the target.
 """
 
 from collections.abc import Mapping
+from math import prod
 
 import torch
 from safetensors import SafetensorError
@@ -19,17 +21,20 @@ _NAMED_AT_MOST = 3
 _SCALE = ".row_scale"
 _LARGEST = 127
 
+# Of each matrix by its name, the axes along which a row lies.
+_Rows = Mapping[str, tuple[int, ...]]
+
 
 def packed(learner: nn.Module, *, quantised: bool = False) -> Files:
     tensors = {name: each.detach().cpu().contiguous() for name, each in learner.state_dict().items()}
-    return {FILE: save(_quantised(tensors) if quantised else tensors)}
+    return {FILE: save(_quantised(tensors, _rows(learner)) if quantised else tensors)}
 
 
 def restored(state: Files, learner: nn.Module, *, quantised: bool = False) -> None:
     """Give a learner (on the device `meta`, it has no memory of its own yet) the tensors of a state, or refuse them."""
     found, tensors = _tensors(state), learner.state_dict()
-    expected = {name: _shape(each) for name, each in (_quantised(tensors) if quantised else tensors).items()}
-    differing = [name for name in sorted(expected.keys() | found.keys()) if not _fits(name, expected, found)]
+    layouts = [_quantised(tensors, rows) for rows in (_rows(learner), _older_rows(tensors))] if quantised else [tensors]
+    differing = min((_differing(found, each) for each in layouts), key=len)
     if differing:
         told = ", ".join(differing[:_NAMED_AT_MOST])
         raise StateRefused(f"{FILE} is not the state of such a net: {len(differing)} tensors differ, e.g. {told}.")
@@ -39,13 +44,27 @@ def restored(state: Files, learner: nn.Module, *, quantised: bool = False) -> No
     learner.load_state_dict(_dequantised(found) if quantised else found, assign=True)
 
 
-def _quantised(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _rows(learner: nn.Module) -> _Rows:
+    found: dict[str, tuple[int, ...]] = {}
+    for name, each in learner.state_dict().items():
+        named = getattr(learner.get_submodule(name.rpartition(".")[0]), "input_axis", None)
+        axes = tuple(range(1, each.dim())) if named is None else (named,)
+        if prod(each.shape[axis] for axis in axes) > 1:
+            found[name] = axes
+    return found
+
+
+def _older_rows(tensors: Mapping[str, Tensor]) -> _Rows:
+    """Those of versions that were kept when no module named its axis: all beside the first one, whatever they held."""
+    return {name: tuple(range(1, each.dim())) for name, each in tensors.items() if each.dim() > 1}
+
+
+def _quantised(tensors: Mapping[str, Tensor], rows: _Rows) -> dict[str, Tensor]:
     found = dict(tensors)
-    for name, each in tensors.items():
-        if each.dim() > 1:
-            scale = each.abs().amax(tuple(range(1, each.dim())), keepdim=True) / _LARGEST
-            steps = each / torch.where(scale > 0, scale, 1)
-            found |= {name: steps.round().to(torch.int8), name + _SCALE: scale}
+    for name, axes in rows.items():
+        scale = tensors[name].abs().amax(axes, keepdim=True) / _LARGEST
+        steps = tensors[name] / torch.where(scale > 0, scale, 1)
+        found |= {name: steps.round().to(torch.int8), name + _SCALE: scale}
     return found
 
 
@@ -68,9 +87,10 @@ def _tensors(state: Files) -> dict[str, Tensor]:
         raise StateRefused(f"{FILE} is no safetensors file: {str(error).splitlines()[0]}.") from error
 
 
+def _differing(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    shapes = [{name: _shape(each) for name, each in tensors.items()} for tensors in (found, expected)]
+    return [name for name in sorted(found.keys() | expected.keys()) if shapes[0].get(name) != shapes[1].get(name)]
+
+
 def _shape(tensor: Tensor) -> tuple[torch.dtype, tuple[int, ...]]:
     return tensor.dtype, tuple(tensor.shape)
-
-
-def _fits(name: str, expected: dict[str, tuple[torch.dtype, tuple[int, ...]]], found: dict[str, Tensor]) -> bool:
-    return name in expected and name in found and _shape(found[name]) == expected[name]

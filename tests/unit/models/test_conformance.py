@@ -61,7 +61,7 @@ QUICK: dict[str, Values] = {
 }  # fmt: skip
 KINDS = [MODEL_KINDS[name] for name in QUICK]
 # The promises hold with weights of 8 bits too.
-QUANTISED = ("mlp", "lstm", "transformer")
+QUANTISED = ("mlp", "lstm", "transformer", "tft")
 CHOSEN: dict[str, tuple[ModelSpec, Values]] = {
     **{name: (MODEL_KINDS[name], {}) for name in QUICK},
     **{f"{name}, quantised": (MODEL_KINDS[name], {"quantise": True}) for name in QUANTISED},

@@ -1,6 +1,7 @@
 """Weights of 8 bits: what is kept, how far it is from what was learned, and what is refused."""
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from quant_pipelines.models import MODEL_KINDS, Fitting, Forecaster, StateRefused, Task
+from quant_pipelines.models.neural.nets.tft import ColumnLinear, ColumnNorm
 from quant_pipelines.models.neural.weights import FILE, packed, restored
 from quant_pipelines.registry.safetensors_header import require_honest
 from tests.learnable import COLUMNS, halves, planted
@@ -16,6 +18,7 @@ from tests.learnable import COLUMNS, halves, planted
 SPEC = MODEL_KINDS["lstm"]
 QUICK = {"hidden_size": 16, "num_layers": 1, "lookback": 4, "n_epochs": 4, "batch_size": 96, "lr": 0.03}
 TRAIN, VALIDATION = halves(planted(Task(outputs=2), length=4))
+NETS = [name for name, spec in MODEL_KINDS.items() if "quantise" in spec.defaults]
 
 
 def fitted(*, quantise: bool) -> Forecaster:
@@ -34,17 +37,71 @@ def quantised():
     return fitted(quantise=True)
 
 
-def test_matrices_are_whole_numbers_within_half_a_step_of_what_was_learned(plain, quantised):
-    learned, kept = load(plain.state()[FILE]), load(quantised.state()[FILE])
+@pytest.fixture(scope="module", params=NETS)
+def pair(request) -> tuple[Forecaster, Forecaster]:
+    """A net of every kind as it was learned in one short epoch, and the same quantised."""
+    spec, models = MODEL_KINDS[request.param], []
+    for quantise in (False, True):
+        settings = spec.settings(Task(outputs=2), COLUMNS, chosen={"n_epochs": 1, "quantise": quantise})
+        train, validation = halves(planted(settings.task, length=settings.length, symbols=2, sessions=12))
+        models.append(spec.make(settings, None))
+        models[-1].fit(train, validation, Fitting())
+    return models[0], models[1]
+
+
+def states(pair) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    plain, quantised = pair
+    return load(plain.state()[FILE]), load(quantised.state()[FILE])
+
+
+def owner(model, name: str) -> nn.Module:
+    return model.fitted.get_submodule(name.rpartition(".")[0])
+
+
+def row_axes(owner: nn.Module, weight: torch.Tensor) -> tuple[int, ...]:
+    """Which values one output reads: of (columns x in x out) those of the middle, else all but the first axis."""
+    return (1,) if isinstance(owner, ColumnLinear | ColumnNorm) else tuple(range(1, weight.dim()))
+
+
+def test_a_kept_value_is_within_half_a_step_of_its_own_row(pair):
+    learned, kept = states(pair)
+    rounded = [name for name, each in kept.items() if each.dtype == torch.int8]
+    assert kept.keys() == learned.keys() | {f"{name}.row_scale" for name in rounded}
+    for name in rounded:
+        steps, scale, weight = kept[name], kept[f"{name}.row_scale"], learned[name]
+        along = row_axes(owner(pair[0], name), weight)
+        assert scale.shape == weight.abs().amax(along, keepdim=True).shape, name
+        assert (steps.abs().amax(along) == 127).all(), name
+        assert ((steps * scale - weight).abs() <= scale / 2 * (1 + 1e-4)).all(), name
+
+
+def test_biases_and_norms_stay_as_they_were_learned(pair):
+    learned, kept = states(pair)
+    found = [name for name in learned if "bias" in name or "Norm" in type(owner(pair[0], name)).__name__]
+    assert found
+    for name in found:
+        assert torch.equal(kept[name], learned[name]), name
+
+
+def test_rows_of_several_values_are_rounded_and_no_others(pair):
+    """A row of one value would take more room with its scale."""
+    learned, kept = states(pair)
     for name, weight in learned.items():
-        if weight.dim() == 1:
-            assert torch.equal(kept[name], weight)
-            continue
-        steps, scale = kept[name], kept[f"{name}.row_scale"]
-        assert steps.dtype == torch.int8
-        assert scale.shape == (len(weight), *[1] * (weight.dim() - 1))
-        assert (steps.abs().amax(1) == 127).all()
-        assert ((steps * scale - weight).abs() <= scale / 2 * (1 + 1e-5)).all()
+        several = prod(weight.shape[axis] for axis in row_axes(owner(pair[0], name), weight)) > 1
+        assert kept[name].dtype == (torch.int8 if several else weight.dtype), name
+
+
+def test_a_quantised_version_from_before_rows_were_those_of_outputs_is_read_as_it_was(pair):
+    plain, quantised = pair
+    before = dict(load(plain.state()[FILE]))
+    for name, each in load(plain.state()[FILE]).items():
+        if each.dim() > 1:
+            scale = each.abs().amax(tuple(range(1, each.dim())), keepdim=True).clamp_min(1e-30) / 127
+            before |= {name: (each / scale).round().to(torch.int8), f"{name}.row_scale": scale}
+    again = MODEL_KINDS[plain.settings.kind].make(quantised.settings, {FILE: save(before)})
+    for name, weight in again.fitted.state_dict().items():
+        scale = before.get(f"{name}.row_scale")
+        assert torch.equal(weight, before[name] if scale is None else before[name] * scale), name
 
 
 def test_it_predicts_with_what_it_keeps_from_the_first_prediction_on(quantised):

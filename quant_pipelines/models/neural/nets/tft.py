@@ -18,6 +18,9 @@ _ROWS_AT_ONCE = 256
 class ColumnLinear(nn.Module):
     """A linear layer for each column, all in one product: (columns x rows x width)."""
 
+    # An output's row of a tensor (columns x in x out) lies along it, also where it is one value, as of a bias.
+    input_axis = 1
+
     def __init__(self, columns: int, width_in: int, width: int) -> None:
         super().__init__()
         bound = 1 / sqrt(width_in)
@@ -30,6 +33,9 @@ class ColumnLinear(nn.Module):
 
 class ColumnNorm(nn.Module):
     """A normalisation for each column, of (columns x rows x width)."""
+
+    # As above: each output has one value.
+    input_axis = 1
 
     def __init__(self, columns: int, width: int) -> None:
         super().__init__()
