@@ -179,6 +179,7 @@ def test_a_fresh_process_predicts_the_same_to_the_bit(case, fitted, tmp_path):
 
 
 def test_a_prediction_does_not_depend_on_its_company(case, fitted):
+    """S1-89, batched inference: how many rows are asked for at once changes no bit."""
     whole = fitted.predict(case.validation.inputs)
     for chosen in (slice(0, 1), slice(3, 40), np.arange(len(case.validation))[::-1]):
         np.testing.assert_array_equal(fitted.predict(case.validation.inputs.rows(chosen)), whole[chosen])

@@ -96,6 +96,7 @@ def test_every_row_is_learned_from_once_an_epoch_in_another_order():
 
 
 def test_judging_goes_in_batches_of_one_size():
+    """S1-89, batched inference: of one size, so that none changes a prediction."""
     model, _ = trained(net=Recorder, n_epochs=1)
     assert model.fitted.net.judged == [PREDICTED_AT_ONCE] * -(-len(VALIDATION) // PREDICTED_AT_ONCE)
 

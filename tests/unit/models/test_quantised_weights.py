@@ -1,4 +1,4 @@
-"""Weights of 8 bits: what is kept, how far it is from what was learned, and what is refused."""
+"""S1-89, model quantisation: what is kept in 8 bits, how far it is from what was learned, and what is refused."""
 
 from dataclasses import replace
 from math import prod
