@@ -33,8 +33,7 @@ def packed(learner: nn.Module, *, quantised: bool = False) -> Files:
 def restored(state: Files, learner: nn.Module, *, quantised: bool = False) -> None:
     """Give a learner (on the device `meta`, it has no memory of its own yet) the tensors of a state, or refuse them."""
     found, tensors = _tensors(state), learner.state_dict()
-    layouts = [_quantised(tensors, rows) for rows in (_rows(learner), _older_rows(tensors))] if quantised else [tensors]
-    differing = min((_differing(found, each) for each in layouts), key=len)
+    differing = _differing(found, _quantised(tensors, _rows(learner)) if quantised else tensors)
     if differing:
         told = ", ".join(differing[:_NAMED_AT_MOST])
         raise StateRefused(f"{FILE} is not the state of such a net: {len(differing)} tensors differ, e.g. {told}.")
@@ -52,11 +51,6 @@ def _rows(learner: nn.Module) -> _Rows:
         if prod(each.shape[axis] for axis in axes) > 1:
             found[name] = axes
     return found
-
-
-def _older_rows(tensors: Mapping[str, Tensor]) -> _Rows:
-    """Those of versions that were kept when no module named its axis: all beside the first one, whatever they held."""
-    return {name: tuple(range(1, each.dim())) for name, each in tensors.items() if each.dim() > 1}
 
 
 def _quantised(tensors: Mapping[str, Tensor], rows: _Rows) -> dict[str, Tensor]:

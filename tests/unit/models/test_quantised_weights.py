@@ -91,19 +91,6 @@ def test_rows_of_several_values_are_rounded_and_no_others(pair):
         assert kept[name].dtype == (torch.int8 if several else weight.dtype), name
 
 
-def test_a_quantised_version_from_before_rows_were_those_of_outputs_is_read_as_it_was(pair):
-    plain, quantised = pair
-    before = dict(load(plain.state()[FILE]))
-    for name, each in load(plain.state()[FILE]).items():
-        if each.dim() > 1:
-            scale = each.abs().amax(tuple(range(1, each.dim())), keepdim=True).clamp_min(1e-30) / 127
-            before |= {name: (each / scale).round().to(torch.int8), f"{name}.row_scale": scale}
-    again = MODEL_KINDS[plain.settings.kind].make(quantised.settings, {FILE: save(before)})
-    for name, weight in again.fitted.state_dict().items():
-        scale = before.get(f"{name}.row_scale")
-        assert torch.equal(weight, before[name] if scale is None else before[name] * scale), name
-
-
 def test_it_predicts_with_what_it_keeps_from_the_first_prediction_on(quantised):
     kept, used = load(quantised.state()[FILE]), quantised.fitted.state_dict()
     for name, weight in used.items():
