@@ -145,7 +145,9 @@ class Watchers:
     def _ended(self, model_id: str, watch: _Watch, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             return
-        del self._watches[model_id]
+        # Whoever left since, and perhaps came back, has taken it away already: what is there now is another watch.
+        if self._watches.get(model_id) is watch:
+            del self._watches[model_id]
         mistake = task.exception()
         for each in watch.subscribers:
             each.watched.discard(model_id)

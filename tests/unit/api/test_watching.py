@@ -201,6 +201,67 @@ def test_a_mistake_of_ours_is_no_silence():
     told(scenario())
 
 
+async def a_watch_that_is_over_and_still_there(watchers: Watchers, subscriber: Subscriber) -> None:
+    """The moment between the last look at a training and the callback that takes its watch away."""
+    before = asyncio.all_tasks()
+    watchers.subscribe("a", subscriber)
+    (task,) = asyncio.all_tasks() - before
+    while not task.done():
+        await asyncio.sleep(0)
+
+
+def test_who_leaves_and_comes_back_as_a_training_ends_watches_it_anew():
+    """The end of the first watch takes the second from nobody, and whoever leaves that one ends it."""
+
+    async def scenario():
+        mistakes = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context))
+        trainings = Trainings(last=1)
+        watchers = Watchers(trainings, every_seconds=0)
+        subscriber = Subscriber(watchers.dropped)
+        await a_watch_that_is_over_and_still_there(watchers, subscriber)
+        watchers.unsubscribe("a", subscriber)
+        watchers.subscribe("a", subscriber)
+        seen = [await subscriber.next() for _ in range(3)]
+        assert [each.event for each in seen] == ["unsubscribed", "training_progress", "training_progress"]
+        assert subscriber.watched == {"a"}
+        watchers.leave(subscriber)
+        await asyncio.to_thread(lambda: None)
+        looks = trainings.looks["a"]
+        await asyncio.get_running_loop().shutdown_default_executor()
+        assert trainings.looks["a"] <= looks + 1, "nobody looks at what nobody watches"
+        assert mistakes == []
+
+    told(scenario())
+
+
+def test_who_leaves_as_a_training_ends_is_no_mistake():
+    async def scenario():
+        mistakes = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context))
+        watchers = Watchers(Trainings(last=1), every_seconds=0)
+        subscriber = Subscriber(watchers.dropped)
+        await a_watch_that_is_over_and_still_there(watchers, subscriber)
+        watchers.leave(subscriber)
+        await asyncio.sleep(0)
+        assert mistakes == []
+
+    told(scenario())
+
+
+def test_who_comes_as_a_training_ends_is_told_how():
+    async def scenario():
+        watchers = Watchers(Trainings(last=1), every_seconds=0)
+        first, late = Subscriber(watchers.dropped), Subscriber(watchers.dropped)
+        await a_watch_that_is_over_and_still_there(watchers, first)
+        watchers.subscribe("a", late)
+        assert (await late.next()).stage is Stage.COMPLETED
+        await asyncio.sleep(0)
+        assert late.watched == first.watched == set()
+
+    told(scenario())
+
+
 class Talkative:
     """Says so much at every look that no buffer on the way holds it for long."""
 
