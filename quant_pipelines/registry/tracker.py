@@ -57,8 +57,11 @@ class TrackedRun(Protocol):
         """Whether it had ended well when it was opened."""
         ...
 
-    def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
-        """Never waits and never fails: what cannot be delivered now is delivered later, at the latest by `end`."""
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int, tags: Mapping[str, str] | None = None) -> None:
+        """Never waits and never fails: what cannot be delivered now is delivered later, at the latest by `end`.
+
+        Tags that are given with metrics are delivered with them.
+        """
         ...
 
     def announce(self, tags: Mapping[str, str]) -> None:
@@ -129,11 +132,12 @@ class Buffer:
         self._failure: DependencyFailed | None = None
         self._thread: threading.Thread | None = None
 
-    def add(self, metrics: Mapping[str, float], *, step: int) -> None:
+    def add(self, metrics: Mapping[str, float], *, step: int, tags: Mapping[str, str] | None = None) -> None:
         at_ms = int(self._clock.now().timestamp() * 1000)
         found = [Measured(name=name, value=float(value), step=step, at_ms=at_ms) for name, value in metrics.items()]
         with self._lock:
             self._waiting += found
+            self._tags |= tags or {}
             self._begin()
 
     def announce(self, tags: Mapping[str, str]) -> None:

@@ -86,14 +86,14 @@ def told_to(run: TrackedRun, clock: Clock) -> Listener:
     def listener(progress: Progress) -> None:
         nonlocal last
         found, message = {PERCENT_NOW: progress.percent}, plain(progress.message, _LINE_LENGTH)
+        tags = {MESSAGE: message}
         if progress.step is None:
             lines.append(LogLine(at=clock.now(), percent=progress.percent, stage=progress.stage, message=message))
-            run.announce(_announced(lines))
+            tags |= _announced(lines)
         else:
             last = progress.step.number
             found |= {**progress.step.metrics, EPOCH: last, REMAINING: progress.remaining_seconds or 0.0}
-        run.log_metrics(found, step=last)
-        run.announce({MESSAGE: message})
+        run.log_metrics(found, step=last, tags=tags)
 
     return listener
 
@@ -131,7 +131,10 @@ def model_info(tracker: Tracker, model_id: str) -> ModelInfo:
 
 def _read(run: RunState, model_id: str) -> ModelInfo:
     stage = _stage(run)
-    percent = run.metrics.get(PERCENT_NOW, PERCENT[Stage.NOT_STARTED])
+    lines = _LINES.validate_json(run.tags.get(LOG, "[]"))
+    # MLflow reads metrics before tags: a stage that came in between has its percentage in the log alone.
+    begun = lines[-1].percent if lines else PERCENT[Stage.NOT_STARTED]
+    percent = max(begun, run.metrics.get(PERCENT_NOW, begun))
     # All is told of a training before its version is stored; only then is it complete.
     reached = PERCENT[stage] if stage is Stage.COMPLETED else min(percent, PERCENT[Stage.EVALUATING])
     failed = stage in ENDS and stage is not Stage.COMPLETED
@@ -141,7 +144,7 @@ def _read(run: RunState, model_id: str) -> ModelInfo:
         model_name=f"{run.tags['market']}.{run.tags['strategy']}",
         training_progress=reached,
         training_stage=stage,
-        training_log=_LINES.validate_json(run.tags.get(LOG, "[]")),
+        training_log=lines,
         training_start_time=run.began,
         training_end_time=run.ended,
         error_message=_why(run.tags) if failed else None,

@@ -99,8 +99,8 @@ class MlflowRun:
     def finished(self) -> bool:
         return self._info.status == _FINISHED
 
-    def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
-        self._buffer.add(metrics, step=step)
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int, tags: Mapping[str, str] | None = None) -> None:
+        self._buffer.add(metrics, step=step, tags=tags)
 
     def announce(self, tags: Mapping[str, str]) -> None:
         self._buffer.announce(tags)

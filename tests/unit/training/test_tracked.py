@@ -1,5 +1,6 @@
 """A training as MLflow tells it, while it happens and after whatever has happened to it (S2-16, S2-18, S2-26)."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from quant_pipelines.clock import FixedClock
 from quant_pipelines.models import Step
 from quant_pipelines.registry.mlflow.tracker import MlflowRuns
+from quant_pipelines.registry.tracker import Buffer
 from quant_pipelines.training import Progress, Stage, UnknownTraining, model_info, order_for
 from quant_pipelines.training.progress import ENDS, PERCENT
 from quant_pipelines.training.tracked import TRAINING_ID, TrainingUnreadable, told_to
@@ -102,6 +104,51 @@ def test_every_stage_can_be_seen_while_the_training_goes_on(tracker, run):
         times = [each.at for each in info.training_log]
         assert times == sorted(times)
         assert not info.over
+    run.end()
+
+
+class SentAtOnce:
+    """A run whose every word is on its way before the next: the worst moment for a flush, each time."""
+
+    def __init__(self) -> None:
+        self.sent = []
+        self.buffer = Buffer(self._send, clock=Ticking(), every_seconds=60)
+
+    def log_metrics(self, metrics, **rest) -> None:
+        self.buffer.add(metrics, **rest)
+        self.buffer.flush()
+
+    def announce(self, tags) -> None:
+        self.buffer.announce(tags)
+        self.buffer.flush()
+
+    def _send(self, measured, tags) -> None:
+        self.sent.append(({each.name: each.value for each in measured}, tags))
+
+
+def test_what_is_told_at_once_is_sent_at_once():
+    """No stage with the percentage or the message of the one before it, whenever the buffer is sent."""
+    run = SentAtOnce()
+    tell = told_to(run, Ticking())
+    tell(announced(Stage.TRAINING, "this is training"))
+    tell(stepped(3, train_loss=0.75))
+    (stage, stage_tags), (step, step_tags) = run.sent
+    assert stage == {"progress_percent": 30.0}
+    assert stage_tags.keys() == {"stage", "training_log", "message"}
+    assert (stage_tags["stage"], stage_tags["message"]) == ("training", "this is training")
+    assert step == {"progress_percent": 48.0, "epoch": 3.0, "remaining_seconds": 2.5, "train_loss": 0.75}
+    assert step_tags == {"message": "Step 3"}
+    run.buffer.close()
+
+
+def test_a_stage_is_never_told_with_less_than_its_percentage(tracker, run):
+    """MLflow reads a run's metrics before its tags: what is written in between is seen in the tags alone."""
+    tell = told_to(run, Ticking())
+    tell(announced(Stage.CONFIGURING))
+    assert waited_for(lambda: info_of(tracker).training_stage is Stage.CONFIGURING)
+    lines = [{"at": BEGAN.isoformat(), "percent": 30.0, "stage": "training", "message": ""}]
+    run.set_tags({"stage": "training", "training_log": json.dumps(lines)})
+    assert (info_of(tracker).training_stage, info_of(tracker).training_progress) == (Stage.TRAINING, 30.0)
     run.end()
 
 
