@@ -1,6 +1,7 @@
 """Progress over a WebSocket: subscriptions come in, states go out, each in a task of its own (S2-16, S2-51)."""
 
 import asyncio
+import json
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ async def serve(socket: WebSocket, watchers: Watchers, *, send_seconds: float = 
     await socket.accept()
     subscriber = Subscriber(watchers.dropped)
     for each in socket.query_params.getlist(MODEL_ID):
-        watchers.subscribe(each, subscriber)
+        _heed(json.dumps({"subscribe": each}), watchers, subscriber)
     tasks = [
         asyncio.create_task(_listen(socket, watchers, subscriber)),
         asyncio.create_task(_tell(socket, watchers, subscriber, send_seconds)),
@@ -36,16 +37,20 @@ async def serve(socket: WebSocket, watchers: Watchers, *, send_seconds: float = 
 
 async def _listen(socket: WebSocket, watchers: Watchers, subscriber: Subscriber) -> None:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
-        try:
-            asked = ProgressRequest.model_validate_json(message.get("text") or "")
-        except ValidationError as error:
-            refusal = BadRequest(f'{told_of(error.errors())}. Send {{"subscribe": ID}} or {{"unsubscribe": ID}}.')
-            subscriber.tell(ProgressRefusal.of(refusal, None))
-            continue
-        if asked.subscribe is not None:
-            watchers.subscribe(asked.subscribe, subscriber)
-        if asked.unsubscribe is not None:
-            watchers.unsubscribe(asked.unsubscribe, subscriber)
+        _heed(message.get("text") or "", watchers, subscriber)
+
+
+def _heed(text: str, watchers: Watchers, subscriber: Subscriber) -> None:
+    try:
+        asked = ProgressRequest.model_validate_json(text)
+    except ValidationError as error:
+        refusal = BadRequest(f'{told_of(error.errors())}. Send {{"subscribe": ID}} or {{"unsubscribe": ID}}.')
+        subscriber.tell(ProgressRefusal.of(refusal, None))
+        return
+    if asked.subscribe is not None:
+        watchers.subscribe(asked.subscribe, subscriber)
+    if asked.unsubscribe is not None:
+        watchers.unsubscribe(asked.unsubscribe, subscriber)
 
 
 async def _tell(socket: WebSocket, watchers: Watchers, subscriber: Subscriber, send_seconds: float) -> None:

@@ -264,6 +264,29 @@ def test_what_is_no_request_is_refused_with_how_to_write_one(tracked, training, 
         assert client.next()["model_id"] == ONE
 
 
+@pytest.mark.parametrize(
+    ("model_id", "told"),
+    [("", "at least 1 character"), ("%20%20", "at least 1 character"), ("x" * 201, "at most 200 characters")],
+)
+def test_an_id_in_the_address_is_judged_as_in_a_message(tracked, training, model_id, told):
+    with listening_to(tracked, model_id) as client:
+        refused = client.next()
+        assert (refused["event"], refused["model_id"], refused["code"]) == ("refused", None, "QP239")
+        assert f"subscribe: String should have {told}" in refused["error"]
+        client.say(subscribe=ONE)
+        assert client.next()["model_id"] == ONE
+
+
+def test_an_id_in_the_address_is_unsubscribed_from_as_one_in_a_message(tracked, training):
+    with listening_to(tracked, f"%20{ONE}%20") as client:
+        assert client.next()["model_id"] == ONE
+        client.say(unsubscribe=f" {ONE} ")
+        assert client.next() == {"event": "unsubscribed", "model_id": ONE}
+        training.stage(Stage.PREPARING)
+        client.say(unsubscribe=OTHER)
+        assert client.next() == {"event": "unsubscribed", "model_id": OTHER}, "and nothing of the training before it"
+
+
 def test_a_message_that_is_too_long_ends_the_connection(tracked):
     """Or a few of them would fill the memory."""
     with listening_to(tracked) as client:
