@@ -115,10 +115,10 @@ def model_info(tracker: Tracker, model_id: str) -> ModelInfo:
     """What is known of a training by its id; the newest attempt counts where it was begun more than once."""
     run = tracker.newest(TRAINING_ID, model_id) if _ID.fullmatch(model_id) else None
     if run is None:
-        running = sorted(set(tracker.running(TRAINING_ID).values()))
+        # Those that run are not listed: MLflow would be asked for all runs by every wrong id, and anybody may send one.
         raise UnknownTraining(
-            f"No training has the id {model_id!r}. Running now: {', '.join(running) or 'none'}. The pages of runs in "
-            "Dagster and MLflow and `qp models list` have ids."
+            f"No training has the id {model_id!r}. `qp models progress` has the ids of those that run now; the pages "
+            "of runs in Dagster and MLflow and `qp models list` have others."
         )
     try:
         return _read(run, model_id)

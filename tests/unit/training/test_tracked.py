@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from quant_pipelines.clock import FixedClock
+from quant_pipelines.errors import DependencyFailed
 from quant_pipelines.models import Step
 from quant_pipelines.registry.mlflow.tracker import MlflowRuns
 from quant_pipelines.registry.tracker import Buffer
@@ -225,9 +228,19 @@ def test_texts_that_a_database_does_not_take_are_told_without_what_it_minds(trac
 
 
 @pytest.mark.parametrize("model_id", ["", "nobody", "b" * 64, "' OR tags.market = 'demo", MODEL[:-1], MODEL.upper()])
-def test_an_unknown_training_is_told_with_those_that_run(tracker, run, model_id):
-    with pytest.raises(UnknownTraining, match=f"Running now: {MODEL}"):
+def test_an_unknown_training_is_told_with_where_ids_are_found(tracker, run, model_id):
+    with pytest.raises(UnknownTraining, match="`qp models progress` has the ids of those that run now"):
         model_info(tracker, model_id)
+
+
+def test_an_id_that_no_training_can_have_costs_mlflow_nothing(tracker, tmp_path):
+    """Anybody may ask over HTTP."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        connection.execute("ALTER TABLE experiments RENAME TO away")
+    with pytest.raises(UnknownTraining):
+        model_info(tracker, "nobody")
+    with pytest.raises(DependencyFailed):
+        model_info(tracker, MODEL)
 
 
 @pytest.mark.parametrize(
