@@ -11,7 +11,7 @@ from quant_pipelines.api.schemas import ProgressRefusal, ProgressRequest
 from quant_pipelines.api.watching import Subscriber, Watchers
 
 MODEL_ID = "model_id"
-# Who takes nothing for so long is let go (S1-09, S1-10).
+# Who takes nothing for so long is let go (S1-09, and S1-10 where sending fails).
 SEND_SECONDS = 10.0
 
 

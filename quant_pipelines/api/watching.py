@@ -12,7 +12,7 @@ from quant_pipelines.errors import DependencyFailed, QuantPipelinesError
 from quant_pipelines.training import ModelInfo
 
 EVERY_SECONDS = 1.0
-# Of one connection (X-47).
+# As long as X-47 has a connection's queue: of each training that it watches, one message waits.
 MOST_WATCHED = 256
 _NOBODY = ""
 
@@ -20,7 +20,8 @@ _NOBODY = ""
 class Subscriber:
     """One connection, and what it is yet to be told: of each training the newest alone, since progress is a state.
 
-    A slow one is told less often, and is never waited for (S1-08). `dropped` counts what it was not told (S1-11).
+    A slow one is told less often, and is never waited for (S1-08). `dropped` counts what it was not told (S1-11). It
+    is not let go for that, as S1-10 has it: the newest state takes the place of those before it.
     """
 
     def __init__(self, dropped: Counter[str]) -> None:

@@ -294,7 +294,7 @@ def serving(watchers: Watchers):
 
 
 def test_a_subscriber_that_takes_nothing_is_let_go_and_the_others_go_on():
-    """S1-09, S1-10, S1-11: through a real server and full buffers of the system."""
+    """S1-09, S1-11, and S1-10 where sending fails: through a real server and full buffers of the system."""
     watchers = Watchers(Talkative(), every_seconds=0)
     with serving(watchers) as port, socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
