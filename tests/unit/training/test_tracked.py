@@ -292,9 +292,9 @@ def test_one_that_is_stored_already_keeps_the_time_at_which_it_ended(tmp_path, e
     """Whoever asks for it again trains nothing, and changes nothing about when it was trained."""
     home, asked = Home(tmp_path / "home", empty), asked_of(frozen_market)
     home.trainer().train(*asked)
-    first = model_info(home.trainer().tracker, asked[0].training_id)
     later = FixedClock(BEGAN + timedelta(days=9000))
     tracker = MlflowRuns(place_in(home.folder), clock=later)
+    first = model_info(tracker, asked[0].training_id)
     assert not home.trainer(tracker=tracker, clock=later).train(*asked).trained
     assert model_info(tracker, asked[0].training_id) == first
 
