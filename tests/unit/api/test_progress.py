@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,8 @@ def test_a_training_is_told_by_its_id(tracked, training, path):
         "error_message": "ValueError: no rows", "message": "this is preparing", "epoch": 0,
     }.items()  # fmt: skip
     assert [each["stage"] for each in answer.json["training_log"]] == ["preparing"]
-    assert answer.json["training_start_time"] <= answer.json["training_end_time"]
+    began, ended = (datetime.fromisoformat(answer.json[f"training_{each}_time"]) for each in ("start", "end"))
+    assert began <= ended
 
 
 def test_an_unknown_training_is_refused_with_where_ids_are_found(tracked, training):
