@@ -280,7 +280,7 @@ def serving(watchers: Watchers):
 
     @app.websocket("/")
     async def listen(connection: WebSocket) -> None:
-        await serve(connection, watchers, send_seconds=0.5)
+        await serve(connection, watchers, send_seconds=3.0)
 
     server = make_server(app, host=LOOPBACK, port=port)
     thread = threading.Thread(target=server.run)
