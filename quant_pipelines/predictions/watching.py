@@ -126,10 +126,11 @@ class Watch:
         if len(parts) < _FEWEST_PARTS:
             told = f"Its training has {len(parts)} parts of {self.sessions} sessions, {_FEWEST_PARTS} are needed."
             return _Read.nothing(len(given), told)
-        drawn = _Drawn(trained, document)
-        lately = np.concatenate(given)
         found = drift(
-            drawn.rows(learned), [drawn.rows(each) for each in parts], _drawn(lately, document), trained.columns
+            trained.panel(_drawn(learned, document)),
+            [trained.panel(_drawn(each, document)) for each in parts],
+            _drawn(np.concatenate(given), document),
+            trained.columns,
         )
         furthest = ", ".join(f"{name} {value:.2f}" for name, value in found.furthest(_FURTHEST))
         told = f"As many sessions of the training lie {found.usual:.2f} from all of it. Moved most: {furthest}."
@@ -173,19 +174,11 @@ class _Asked:
     evidence: Evidence | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """Rows of a training, as many as are looked at."""
-
-    arrays: SnapshotArrays
-    document: Document
-
-    def rows(self, samples: Samples) -> Rows:
-        return self.arrays.panel(_drawn(samples, self.document))
-
-
 def _drawn(rows: NDArray[T], document: Document) -> NDArray[T]:
-    """Not at equal distances: rows lie by session and symbol, so that would be a few symbols again and again."""
+    """As many as are looked at.
+
+    Not at equal distances: rows lie by session and symbol, so that would be a few symbols again and again.
+    """
     if len(rows) <= MOST_ROWS:
         return rows
     chance = np.random.default_rng(int(document.id[:16], 16))
